@@ -1,0 +1,1 @@
+"""Typed workflows that survive a restart."""

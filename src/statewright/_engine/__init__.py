@@ -1,0 +1,1 @@
+"""Effects, only through ports."""

@@ -1,0 +1,1 @@
+"""Pure: no I/O, no wall clock of its own, no event loop."""

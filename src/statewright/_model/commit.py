@@ -1,0 +1,171 @@
+"""Commits: what each accepted command leaves behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Generic, Self
+
+from typing_extensions import TypeVar
+
+from .plain import to_text, to_value
+from .snapshot import Frozen, WorkflowSnapshot
+
+EventT = TypeVar("EventT", covariant=True, default=Any)
+
+NO_METADATA: Mapping[str, Any] = MappingProxyType({})
+
+
+def new_id() -> str:
+    """Return a fresh random id of 32 hexadecimal digits."""
+    return os.urandom(16).hex()
+
+
+class RecordedMessage(Frozen):
+    """A command or event as it was recorded: its stored name and its stored form.
+
+    Args:
+        type: The stored name.
+        data: The stored form: JSON-compatible data. Decoded afresh at each access.
+    """
+
+    type: str
+    text: str
+    """`data` as JSON text, as it is kept."""
+
+    __match_args__ = ("type", "data")
+
+    def __init__(self, type: str, data: Any) -> None:
+        self.__dict__.update(type=type, text=to_text(data))
+
+    @classmethod
+    def of_text(cls, type: str, text: str) -> Self:
+        """Make a message of data that is JSON text already, unchecked."""
+        message = cls.__new__(cls)
+        message.__dict__.update(type=type, text=text)
+        return message
+
+    @property
+    def data(self) -> Any:
+        """The stored form, decoded afresh."""
+        return to_value(self.text)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the message as JSON-safe data."""
+        return {"type": self.type, "data": self.data}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RecordedMessage):
+            return NotImplemented
+        return self.type == other.type and (self.text == other.text or self.data == other.data)
+
+    def __hash__(self) -> int:
+        return hash(self.type)
+
+    def __repr__(self) -> str:
+        return f"RecordedMessage(type={self.type!r}, data={self.data!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class NewCommit:
+    """A commit that has not been saved: it has no position yet."""
+
+    id: str
+    """A fresh random id: whose commit this is, when the outcome of a save was lost."""
+    snapshot: WorkflowSnapshot
+    """The workflow after this commit."""
+    command: RecordedMessage | None
+    """What was accepted; `None` for `create`."""
+    events: tuple[RecordedMessage, ...]
+    recorded_at: datetime
+    metadata: Mapping[str, Any] = field(default_factory=lambda: NO_METADATA)
+    idempotency_key: str | None = None
+    fingerprint: str | None = None
+    """With a key: canonical JSON of the command's fields that were set, to know the same command again."""
+
+    @property
+    def version(self) -> int:
+        """The workflow's version after this commit."""
+        return self.snapshot.version
+
+    def at(self, position: int) -> Commit:
+        """Return the commit as it is once a position was given to it."""
+        return Commit(
+            position=position,
+            id=self.id,
+            workflow_id=self.snapshot.id,
+            definition=self.snapshot.definition,
+            version=self.snapshot.version,
+            command=self.command,
+            events=self.events,
+            state=self.snapshot.state,
+            model_version=self.snapshot.model_version,
+            metadata=self.metadata,
+            idempotency_key=self.idempotency_key,
+            recorded_at=self.recorded_at,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """One accepted command, as it was recorded. Messages are never decoded here."""
+
+    position: int
+    """Its place among all commits of the store: from 1, rising, with gaps where workflows were forgotten."""
+    id: str
+    """The commit's own random id, by which a consumer can drop a repetition."""
+    workflow_id: str
+    definition: str
+    version: int
+    """The workflow's version after this commit."""
+    command: RecordedMessage | None
+    """`None` for a workflow that was stored by `create`."""
+    events: tuple[RecordedMessage, ...]
+    state: str
+    """Stored name of the state after this commit."""
+    model_version: int
+    metadata: Mapping[str, Any]
+    idempotency_key: str | None
+    recorded_at: datetime
+    """Aware; never goes back within a workflow."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the commit as JSON-safe data."""
+        return {
+            "position": self.position,
+            "id": self.id,
+            "workflow_id": self.workflow_id,
+            "definition": self.definition,
+            "version": self.version,
+            "command": self.command.to_dict() if self.command else None,
+            "events": [event.to_dict() for event in self.events],
+            "state": self.state,
+            "model_version": self.model_version,
+            "metadata": dict(self.metadata),
+            "idempotency_key": self.idempotency_key,
+            "recorded_at": self.recorded_at.isoformat(),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowCommit(Generic[EventT]):
+    """One accepted command with its events decoded, as an executor gives it.
+
+    An event that no longer decodes with today's code stays a `RecordedMessage`.
+    """
+
+    position: int
+    id: str
+    workflow_id: str
+    definition: str
+    version: int
+    command: RecordedMessage | None
+    events: tuple[EventT | RecordedMessage, ...]
+    state: str
+    model_version: int
+    metadata: Mapping[str, Any]
+    idempotency_key: str | None
+    recorded_at: datetime
