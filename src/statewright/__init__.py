@@ -1,1 +1,96 @@
 """Typed workflows that survive a restart."""
+
+from . import errors
+from ._engine.ports import (
+    Catalog,
+    Clock,
+    CommitLog,
+    ErasingStore,
+    FoldingStore,
+    HistoryStore,
+    IdempotentStore,
+    RecordedAnswer,
+    SaveOptions,
+    StoreAdapter,
+    StoredWorkflow,
+)
+from ._model.commit import Commit, NewCommit, RecordedMessage, WorkflowCommit
+from ._model.context import Context, ContextKey
+from ._model.middleware import CallNext, Middleware
+from ._model.observer import Observer
+from ._model.registry import Transition
+from ._model.result import Failure, Result, Success
+from ._model.router import WorkflowRouter
+from ._model.snapshot import WorkflowSnapshot
+from ._model.visibility import ServerOnly
+from ._model.workflow import Workflow
+from .errors import (
+    ConcurrencyConflictError,
+    DefinitionError,
+    DependencyError,
+    DomainError,
+    ExecutionError,
+    IdempotencyError,
+    InvalidDataError,
+    Issue,
+    MigrationError,
+    NotFoundError,
+    OutcomeUnknownError,
+    PositionPrunedError,
+    RestoreError,
+    RoutingError,
+    StatewrightError,
+    StoreError,
+    StoreUnavailableError,
+    UnexpectedError,
+)
+
+__all__ = [
+    "CallNext",
+    "Catalog",
+    "Clock",
+    "Commit",
+    "CommitLog",
+    "ConcurrencyConflictError",
+    "Context",
+    "ContextKey",
+    "DefinitionError",
+    "DependencyError",
+    "DomainError",
+    "ErasingStore",
+    "ExecutionError",
+    "Failure",
+    "FoldingStore",
+    "HistoryStore",
+    "IdempotencyError",
+    "IdempotentStore",
+    "InvalidDataError",
+    "Issue",
+    "Middleware",
+    "MigrationError",
+    "NewCommit",
+    "NotFoundError",
+    "Observer",
+    "OutcomeUnknownError",
+    "PositionPrunedError",
+    "RecordedAnswer",
+    "RecordedMessage",
+    "RestoreError",
+    "Result",
+    "RoutingError",
+    "SaveOptions",
+    "ServerOnly",
+    "StatewrightError",
+    "StoreAdapter",
+    "StoreError",
+    "StoreUnavailableError",
+    "StoredWorkflow",
+    "Success",
+    "Transition",
+    "UnexpectedError",
+    "Workflow",
+    "WorkflowCommit",
+    "WorkflowRouter",
+    "WorkflowSnapshot",
+    "errors",
+]

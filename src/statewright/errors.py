@@ -97,6 +97,9 @@ class StatewrightError(Exception):
         # The default calls __init__ with `args`; ours take facts by keyword.
         return _rebuild, (type(self), self.args, dict(self.__dict__))
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
     def __copy__(self) -> StatewrightError:
         twin = _rebuild(type(self), self.args, dict(self.__dict__))
         if "__notes__" in twin.__dict__:

@@ -1,0 +1,168 @@
+"""One command on its way through a router: run the handler, and check what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ..errors import (
+    DependencyError,
+    DomainError,
+    ExecutionError,
+    InvalidDataError,
+    Issue,
+    UnexpectedError,
+    is_fresh,
+    mark_fresh,
+    settle,
+)
+from .annotation import NOTHING
+from .definition import Definition
+from .dependency import Faults
+from .registry import Route
+from .result import Failure, Result, Success
+from .snapshot import WorkflowSnapshot
+from .workflow import foreign_state
+
+if TYPE_CHECKING:
+    from .context import Context
+    from .workflow import Workflow
+
+
+def error_of(definition: Definition, raised: BaseException, doing: str, faults: Faults | None = None) -> ExecutionError:
+    """Return the error that stands for what user code raised.
+
+    A declared refusal is itself, and so is what the running dispatch found invalid; what left a dependency is a
+    `DependencyError`; everything else is a bug.
+    """
+    if isinstance(raised, DomainError) and is_declared(definition, raised):
+        return refused(definition, raised)
+    if is_fresh(raised) and isinstance(raised, ExecutionError):
+        settle(raised)
+        return raised
+    name = faults.name_of(raised) if faults is not None else None
+    error: ExecutionError
+    if name is not None:
+        error = DependencyError(name, workflow=definition.name)
+    else:
+        error = UnexpectedError(f"workflow {definition.name!r}: {doing}")
+    error.__cause__ = raised
+    return error
+
+
+def is_declared(definition: Definition, error: BaseException) -> bool:
+    """Return whether an error's exact class is among the declared ones."""
+    return type(error) in definition.errors.values()
+
+
+def refused(definition: Definition, error: DomainError) -> DomainError:
+    """Return a refusal, ready to be returned under the name that this workflow stores it by."""
+    for name, declared in definition.errors.items():
+        if declared is type(error):
+            error.__dict__["_code"] = name
+    settle(error)
+    return error
+
+
+def was_asked_to_stop() -> bool:
+    """Return whether somebody cancelled the running task."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return True
+    return task is None or task.cancelling() > 0
+
+
+class Dispatch:
+    """One command, decided once."""
+
+    __slots__ = ("context", "definition", "route", "type", "workflow")
+
+    def __init__(
+        self,
+        definition: Definition,
+        type: type[Workflow[Any, Any, Any, Any]],
+        workflow: Workflow[Any, Any, Any, Any] | None,
+        route: Route,
+        context: Context[Any, Any],
+    ) -> None:
+        self.definition = definition
+        self.type = type
+        self.workflow = workflow
+        self.route = route
+        self.context = context
+
+    def error_of(self, raised: BaseException, doing: str) -> ExecutionError:
+        """Return the error that stands for what was raised."""
+        return error_of(self.definition, raised, doing, self.context._faults)
+
+    def is_refusal(self, error: DomainError) -> bool:
+        """Return whether the workflow declares the error."""
+        return is_declared(self.definition, error)
+
+    async def run(self) -> Result:
+        """Run the handler and check what it returns."""
+        route, context = self.route, self.context
+        try:
+            if route.takes_context:
+                outcome = route.function(context._data, context._command, context)
+            else:
+                outcome = route.function(context._data, context._command)
+            if type(outcome) not in self.definition.states.by_type and inspect.isawaitable(outcome):
+                outcome = await outcome
+        except Exception as raised:
+            return Failure(self.error_of(raised, f"handler {route.handler.name} raised"))
+        except asyncio.CancelledError as raised:
+            if was_asked_to_stop():
+                raise
+            return Failure(self.error_of(raised, f"handler {route.handler.name} was cancelled by nobody"))
+        try:
+            return self._accept(outcome)
+        except InvalidDataError as error:
+            settle(error)
+            return Failure(error)
+
+    def _accept(self, outcome: Any) -> Result:
+        before, context = self.workflow, self.context
+        if outcome is None:
+            if before is None:
+                raise self._invalid("a handler that creates must return the first state, found None", "no_state")
+            old = before._snapshot
+            snapshot = self._successor(old.state, old.text)
+            schema, loaded = before._schema, None
+        else:
+            found = self.definition.states.by_type.get(type(outcome))
+            if found is None:
+                raise foreign_state(self.definition, outcome)
+            if type(outcome) not in self.route.targets:
+                self._check_kept(outcome)
+            schema = found
+            text, loaded = schema.accept(outcome)
+            snapshot = self._successor(schema.name, text)
+        workflow = self.type._of(snapshot, schema, loaded)
+        return Success(workflow, tuple(context._events))
+
+    def _check_kept(self, outcome: Any) -> None:
+        # `-> None` lets a handler return the state that it was given, too: it is the one it keeps.
+        if NOTHING in self.route.targets and self.workflow is not None and type(outcome) is self.workflow._schema.type:
+            return
+        declared = ", ".join("None" if t is NOTHING else t.__name__ for t in self.route.handler.targets) or "none"
+        name = self.route.handler.name
+        raise self._invalid(f"{name} is annotated to return {declared}, found {type(outcome).__name__}", "not_a_target")
+
+    def _invalid(self, message: str, kind: str) -> InvalidDataError:
+        subject = f"{self.definition.name} state"
+        return mark_fresh(InvalidDataError("state", [Issue((), message, kind)], subject=subject))
+
+    def _successor(self, state: str, text: str) -> WorkflowSnapshot:
+        definition, context, now = self.definition, self.context, self.context.now
+        created: datetime = now
+        if self.workflow is not None:
+            before = self.workflow._snapshot
+            now = max(now, before.updated_at)  # the clock of another machine may be ahead
+            created = before.created_at
+        return WorkflowSnapshot.of_text(
+            context.id, definition.name, state, text, definition.model_version, context.version + 1, created, now
+        )
