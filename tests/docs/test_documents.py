@@ -1,0 +1,60 @@
+"""README and docs: every block of Python runs, and every link leads somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docs.run_document import EXECUTED, blocks
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+EXECUTABLE = [document for document in DOCUMENTS if any(block.info == EXECUTED for block in blocks(document))]
+RUNNER = Path(__file__).with_name("run_document.py")
+
+LINK = re.compile(r"\]\((?P<target>[^)#\s]+)(?:#[^)\s]*)?\)")
+FENCED = re.compile(r"^ *(`{3,}|~{3,}).*?^ *\1 *$", re.MULTILINE | re.DOTALL)
+
+
+def name_of(document: Path) -> str:
+    return document.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("document", EXECUTABLE, ids=name_of)
+def test_document_runs_twice_in_a_row(document: Path, tmp_path: Path) -> None:
+    """A reader may paste the blocks of a document, and do it again in the same directory on another day."""
+    command = [sys.executable, "-W", "error", str(RUNNER), str(document)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "utf-8"}
+    for day in ("first", "second"):
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+
+        assert done.returncode == 0, f"{day} run\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_python_is_executed_or_excused(document: Path) -> None:
+    """A block of Python is marked `python`, which is executed, or says on the line above why it is not."""
+    astray = [
+        f"line {block.line}: {block.info}"
+        for block in blocks(document)
+        if re.match(r"py|\{.*python", block.info) and block.info != EXECUTED and not block.is_excused
+    ]
+
+    assert astray == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_links_lead_somewhere(document: Path) -> None:
+    """A relative link names a file that is there."""
+    prose = FENCED.sub("", document.read_text(encoding="utf-8"))
+    targets = [link["target"] for link in LINK.finditer(prose) if "://" not in link["target"]]
+
+    assert [target for target in targets if not (document.parent / target).exists()] == []
