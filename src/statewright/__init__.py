@@ -1,6 +1,7 @@
 """Typed workflows that survive a restart."""
 
 from . import errors
+from ._engine.executor import WorkflowExecutor
 from ._engine.ports import (
     Catalog,
     Clock,
@@ -15,7 +16,7 @@ from ._engine.ports import (
     StoredWorkflow,
 )
 from ._model.commit import Commit, NewCommit, RecordedMessage, WorkflowCommit
-from ._model.context import Context, ContextKey
+from ._model.context import Context, ContextKey, Execution
 from ._model.middleware import CallNext, Middleware
 from ._model.observer import Observer
 from ._model.registry import Transition
@@ -24,6 +25,7 @@ from ._model.router import WorkflowRouter
 from ._model.snapshot import WorkflowSnapshot
 from ._model.visibility import ServerOnly
 from ._model.workflow import Workflow
+from .stores.memory import MemoryStore
 from .errors import (
     ConcurrencyConflictError,
     DefinitionError,
@@ -58,6 +60,7 @@ __all__ = [
     "DependencyError",
     "DomainError",
     "ErasingStore",
+    "Execution",
     "ExecutionError",
     "Failure",
     "FoldingStore",
@@ -66,6 +69,7 @@ __all__ = [
     "IdempotentStore",
     "InvalidDataError",
     "Issue",
+    "MemoryStore",
     "Middleware",
     "MigrationError",
     "NewCommit",
@@ -90,6 +94,7 @@ __all__ = [
     "UnexpectedError",
     "Workflow",
     "WorkflowCommit",
+    "WorkflowExecutor",
     "WorkflowRouter",
     "WorkflowSnapshot",
     "errors",

@@ -6,37 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from .._model.commit import Commit, NewCommit, RecordedMessage
-from .._model.snapshot import WorkflowSnapshot
-
-
-@dataclass(frozen=True, slots=True)
-class StoredWorkflow:
-    """A workflow as a store holds it."""
-
-    snapshot: WorkflowSnapshot
-    version: int
-    commit_id: str | None = None
-    """Id of the save that wrote the row, where the store compares it, too; `None` where it compares versions only."""
-    entered_at: datetime | None = None
-    """Since when the workflow is in its state, where the store knows."""
-
-    @property
-    def id(self) -> str:
-        """The workflow's id."""
-        return self.snapshot.id
-
-    @property
-    def definition(self) -> str:
-        """Name of the workflow's definition."""
-        return self.snapshot.definition
-
-    @property
-    def state(self) -> str:
-        """Stored name of the workflow's state."""
-        return self.snapshot.state
+from .._model.snapshot import StoredWorkflow, WorkflowSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +152,16 @@ class Clock(Protocol):
         ...
 
 
-def describe(value: Any) -> str:
-    """Name an object for an error message."""
-    return type(value).__name__
+__all__ = [
+    "Catalog",
+    "Clock",
+    "CommitLog",
+    "ErasingStore",
+    "FoldingStore",
+    "HistoryStore",
+    "IdempotentStore",
+    "RecordedAnswer",
+    "SaveOptions",
+    "StoreAdapter",
+    "StoredWorkflow",
+]

@@ -12,6 +12,7 @@ from .commit import RecordedMessage
 from .definition import Definition
 from .dependency import Faults, guard
 from .parameters import ContextDepsT, ContextEventT
+from .snapshot import StoredWorkflow
 from .timer import CancelledTimer, ScheduledTimer, TimerChange
 
 T = TypeVar("T")
@@ -232,6 +233,42 @@ class Context(Bag, Generic[ContextEventT, ContextDepsT]):
     def _refused(self, source: Any, message: str) -> InvalidDataError:
         subject = f"{self._definition.name} timer"
         return mark_fresh(InvalidDataError(source, [Issue((), message, "invalid_timer")], subject=subject))
+
+
+class Execution(Bag):
+    """What an executor's middleware is told about one attempt at a command."""
+
+    __slots__ = ("command", "expected_version", "id", "metadata", "replayed", "stored")
+
+    id: str
+    """The workflow's id."""
+    command: Any
+    """The validated command."""
+    stored: StoredWorkflow | None
+    """The workflow as it is stored, or about to be by the commands before; `None` only for a command that creates."""
+    metadata: Mapping[str, Any]
+    """What the caller sent beside the command; empty if nothing was."""
+    expected_version: int | None
+    """The version that the caller expects, if any."""
+    replayed: bool
+    """Whether the command was accepted before: the first answer is given again in the place of the handler."""
+
+    def __init__(
+        self,
+        id: str,
+        command: Any,
+        stored: StoredWorkflow | None,
+        metadata: Mapping[str, Any],
+        expected_version: int | None,
+        replayed: bool,
+    ) -> None:
+        self._items = {}
+        self.id = id
+        self.command = command
+        self.stored = stored
+        self.metadata = metadata
+        self.expected_version = expected_version
+        self.replayed = replayed
 
 
 def read_only(metadata: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast, overload
 
+from pydantic import BaseModel
 from typing_extensions import TypeVar as DefaultTypeVar
 
 from ..errors import (
@@ -406,13 +407,19 @@ def _report(observers: Sequence[Observer], workflow: Any, command: Any, result: 
 def read_command(definition: Definition, command: Any) -> tuple[Schema, Any]:
     """Return a command's schema and its validated value, from an instance or from the wire form.
 
+    The value shares nothing with what was given.
+
     Raises:
         RoutingError: `UNKNOWN_COMMAND`, by name or by class.
         InvalidDataError: (`source="command"`) The envelope or the payload is invalid.
     """
     schema = definition.commands.by_type.get(type(command))
     if schema is not None:
-        return schema, schema.accept(command)[1]
+        loaded = schema.accept(command)[1]
+        if isinstance(command, BaseModel):
+            # What was set, and not only defaulted, is part of what the caller said.
+            loaded.__pydantic_fields_set__.intersection_update(command.model_fields_set)
+        return schema, loaded
     if not isinstance(command, Mapping):
         raise _unknown_command(definition, type(command).__name__)
     name = command.get("type")

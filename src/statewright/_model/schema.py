@@ -151,6 +151,14 @@ class Schema:
         except (PydanticSerializationError, ValueError, TypeError, RecursionError) as exc:
             raise self.invalid([Issue((), f"the payload is not JSON data ({type(exc).__name__})", "not_json")]) from exc
 
+    def record(self, value: Any) -> str:
+        """Return the text under which a validated value is recorded.
+
+        Raises:
+            InvalidDataError: It would not load back.
+        """
+        return self.dump(value) if self._is_plain else self.accept(value)[0]
+
     def invalid(self, issues: tuple[Issue, ...] | list[Issue]) -> InvalidDataError:
         """Return the error that says what is wrong with a value of this class."""
         source: DataSource = self.kind

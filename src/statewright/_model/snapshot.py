@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
@@ -162,6 +163,33 @@ class WorkflowSnapshot(Frozen):
             f"WorkflowSnapshot(id={self.id!r}, definition={self.definition!r}, state={self.state!r}, "
             f"version={self.version}, model_version={self.model_version})"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredWorkflow:
+    """A workflow as a store holds it."""
+
+    snapshot: WorkflowSnapshot
+    version: int
+    commit_id: str | None = None
+    """Id of the save that wrote the row, where the store compares it, too; `None` where it compares versions only."""
+    entered_at: datetime | None = None
+    """Since when the workflow is in its state, where the store knows."""
+
+    @property
+    def id(self) -> str:
+        """The workflow's id."""
+        return self.snapshot.id
+
+    @property
+    def definition(self) -> str:
+        """Name of the workflow's definition."""
+        return self.snapshot.definition
+
+    @property
+    def state(self) -> str:
+        """Stored name of the workflow's state."""
+        return self.snapshot.state
 
 
 def _times(snapshot: WorkflowSnapshot) -> dict[str, Any]:

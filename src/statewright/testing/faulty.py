@@ -72,15 +72,13 @@ class FaultyStore:
 
     def release(self) -> None:
         """Let the calls that hang go on; safe from any thread."""
-        hung, self._hung = self._hung, {}
-        self._hanging.clear()
-        for task, door in hung.items():
+        for task, door in list(self._hung.items()):
             task.get_loop().call_soon_threadsafe(door.set)
 
     async def crash(self) -> None:
         """End the process, as seen from the store: calls that hang never get through, and none does from now on."""
         self._crashed = True
-        hung, self._hung = self._hung, {}
+        hung = list(self._hung)
         for task in hung:
             task.cancel()
         await asyncio.gather(*hung, return_exceptions=True)
@@ -133,7 +131,12 @@ class FaultyStore:
             raise RuntimeError("a FaultyStore hangs inside a task only")
         self._hung[task] = door = asyncio.Event()
         self._hanging.set()
-        await door.wait()
+        try:
+            await door.wait()
+        finally:
+            self._hung.pop(task, None)
+            if not self._hung:
+                self._hanging.clear()
 
     async def __aenter__(self) -> Self:
         if isinstance(self._store, AbstractAsyncContextManager):

@@ -1,0 +1,448 @@
+"""Load, decide, save: the executor."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+
+from .._model.commit import NewCommit, WorkflowCommit
+from .._model.middleware import Chain, Middleware, check_middleware, compose
+from .._model.observer import Observer, tell
+from .._model.parameters import WorkflowT
+from .._model.result import Failure, Result, Success
+from .._model.router import WorkflowRouter
+from .._model.snapshot import StoredWorkflow, WorkflowSnapshot
+from .._model.workflow import Workflow, check_id
+from ..errors import (
+    ConcurrencyConflictError,
+    DefinitionError,
+    ExecutionError,
+    InvalidDataError,
+    Issue,
+    RestoreError,
+    RoutingError,
+    StoreError,
+    UnexpectedError,
+    settle,
+)
+from .attempt import Attempt, Decided
+from .mailbox import Call, Lane, Lapsed, Standing, is_reentrant, lanes_of, load_failure
+from .ports import ErasingStore, HistoryStore, StoreAdapter
+from .request import Request, check_version, read_request
+from .restore import Restorer
+
+if TYPE_CHECKING:
+    from .._model.migration import Migrations
+    from .sync import SyncExecutor
+
+S = TypeVar("S")
+C = TypeVar("C")
+E = TypeVar("E")
+R = TypeVar("R")
+P = TypeVar("P")
+
+
+class WorkflowExecutor(Generic[WorkflowT]):
+    """Loads a workflow, lets the router decide a command on it, and saves what was decided.
+
+    Every save is a compare-and-swap, so that no update is lost, however many callers, processes and crashes there are.
+
+    Args:
+        router: Knows the handlers.
+        store: Keeps the workflows; anything with `load` and `save`.
+        retries: How often a command is decided again after a lost race.
+        migrations: Bring snapshots of older model versions up to date.
+
+    Raises:
+        DefinitionError: The router lacks its dependencies, or the store is none.
+        MigrationError: The chain of migrations is broken.
+    """
+
+    def __init__(
+        self,
+        router: WorkflowRouter[WorkflowT, Any],
+        store: StoreAdapter,
+        *,
+        retries: int = 3,
+        migrations: Migrations[Any] | None = None,
+    ) -> None:
+        _check_parts(router, store, retries)
+        self._router: WorkflowRouter[Any, Any] = router
+        self._store = store
+        self._lanes = lanes_of(store)
+        self._retries = retries
+        self._definition = router._definition
+        self._workflow: type[Workflow[Any, Any, Any, Any]] = router._workflow
+        self._restorer = Restorer(self._workflow, migrations)
+        self._middleware: list[Middleware] = []
+        self._observers: list[Observer] = []
+        self._chain: Chain = Attempt.decide
+
+    @property
+    def router(self) -> WorkflowRouter[WorkflowT, Any]:
+        """The router."""
+        return self._router
+
+    @property
+    def store(self) -> StoreAdapter:
+        """The store."""
+        return self._store
+
+    def use(self, middleware: Middleware) -> Self:
+        """Run a middleware after the load and before the save; the first added is the outermost.
+
+        Args:
+            middleware: `async def middleware(ctx: Execution, call_next) -> Success | Failure`.
+
+        Raises:
+            DefinitionError: Not a middleware.
+        """
+        check_middleware(middleware, f"executor of workflow {self._definition.name!r}")
+        self._middleware.append(middleware)
+        self._chain = compose(self._middleware, Attempt.decide)
+        return self
+
+    def observe(self, observer: Observer) -> Self:
+        """Tell an observer what happens; the router's observers are told, too."""
+        self._observers.append(observer)
+        return self
+
+    def _all_observers(self) -> tuple[Observer, ...]:
+        return (*self._router._observers, *self._observers)
+
+    # --- commands --------------------------------------------------------------------------------------------------
+
+    async def execute(
+        self: WorkflowExecutor[Workflow[Any, C, E, R]],
+        id: str,
+        command: C | Mapping[str, Any],
+        *,
+        expected_version: int | None = None,
+        idempotency_key: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Success[WorkflowT, E] | Failure[R]:
+        """Decide a command on a stored workflow and save the outcome, durably, before answering.
+
+        Args:
+            id: The workflow, 1 to 255 characters.
+            command: An instance, or `{"type": stored name, "payload": stored form}`.
+            expected_version: Refuse if the workflow is not at this version; 0: it must not exist.
+            idempotency_key: The same key and command again is answered with the first result.
+            metadata: JSON-compatible facts that are kept with the commit, such as who asked.
+
+        Returns:
+            A `Success` with the workflow as it was saved, or a `Failure`, with which nothing was saved unless its
+            error is an `OutcomeUnknownError`. It never raises an `Exception`.
+        """
+        executor = cast("WorkflowExecutor[Any]", self)
+        observers = executor._all_observers()
+        try:
+            request = read_request(
+                executor._definition, id, command, expected_version, idempotency_key, metadata, executor._store
+            )
+        except (InvalidDataError, RoutingError, StoreError) as error:
+            settle(error)
+            tell(observers, "failed", error, None, command)
+            return Failure(cast("Any", error))
+        result = await executor._guarded(request, observers)
+        return cast("Success[WorkflowT, E] | Failure[R]", result)
+
+    async def create(
+        self: WorkflowExecutor[Workflow[S, Any, E, R]],
+        id: str,
+        data: S,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Success[WorkflowT, E] | Failure[R]:
+        """Store an initial state without any handler or middleware: for imports and tests.
+
+        Args:
+            id: The workflow.
+            data: A value of a declared state.
+            metadata: As for `execute`.
+
+        Returns:
+            A `Success`, or a `Failure`: a `ConcurrencyConflictError` if the workflow exists. Never raises an
+            `Exception`.
+        """
+        executor = cast("WorkflowExecutor[Any]", self)
+        observers = executor._all_observers()
+        try:
+            workflow = executor._workflow.create(id, data)
+            request = Request.creation(id, workflow, metadata, executor._definition.name)
+        except InvalidDataError as error:
+            settle(error)
+            tell(observers, "failed", error, None, None)
+            return Failure(error)
+        result = await executor._guarded(request, observers)
+        return cast("Success[WorkflowT, E] | Failure[R]", result)
+
+    async def preview(
+        self: WorkflowExecutor[Workflow[Any, C, E, R]],
+        id: str,
+        command: C | Mapping[str, Any],
+        *,
+        expected_version: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Success[WorkflowT, E] | Failure[R]:
+        """Decide a command as `execute` would now, and save nothing.
+
+        Middleware and handler run; observers hear nothing, and nothing is tried again. Never raises an `Exception`.
+        """
+        executor = cast("WorkflowExecutor[Any]", self)
+        result: Result
+        try:
+            request = read_request(
+                executor._definition, id, command, expected_version, None, metadata, executor._store
+            )
+            standing = Standing.of(await executor._load(id), 0)
+            decided = await executor._attempt(request, standing, None, ()).run()
+            result = decided.answer
+        except ExecutionError as error:
+            settle(error)
+            result = Failure(cast("Any", error))
+        except Exception as raised:
+            result = Failure(executor._bug(raised))
+        return cast("Success[WorkflowT, E] | Failure[R]", result)
+
+    async def _guarded(self, request: Request, observers: tuple[Observer, ...]) -> Result:
+        try:
+            if is_reentrant(self._lanes, request.id):
+                error = UnexpectedError(
+                    f"workflow {request.id!r} of {self._definition.name!r} is being executed by the call that now "
+                    "executes it again; return the next state, or send the command after this one"
+                )
+                tell(observers, "failed", error, None, request.command)
+                return Failure(error)
+            return await self._in_lane(request, observers)
+        except Exception as raised:
+            return Failure(self._bug(raised))
+
+    async def _in_lane(self, request: Request, observers: tuple[Observer, ...]) -> Result:
+        lane = self._lanes.enter(request.id)
+        call = lane.join(self._retries, request.expected_version)
+        while True:
+            try:
+                verdict = await self._take_turn(lane, call, request, observers)
+            except Lapsed:
+                self._tell_lapsed(call, observers)
+                continue
+            except (KeyboardInterrupt, SystemExit):
+                await lane.quiet()  # those who wait get their answers first
+                raise
+            return self._conclude(verdict, call, request, observers)
+
+    async def _take_turn(self, lane: Lane, call: Call, request: Request, observers: tuple[Observer, ...]) -> Any:
+        """Wait for the turn, decide, hand over what was decided; return the answer."""
+        try:
+            standing = await lane.turn(call)
+            decided = await self._attempt(request, standing, lane, observers).run()
+        except StoreError as error:
+            lane.leave(call)
+            return error
+        except BaseException:
+            lane.leave(call)
+            raise
+        if decided.commit is None:
+            return await lane.answer(call, decided)
+        return await lane.accept(call, decided.commit, decided, decided.after)
+
+    def _attempt(
+        self, request: Request, standing: Standing, lane: Lane | None, observers: tuple[Observer, ...]
+    ) -> Attempt:
+        return Attempt(
+            router=self._router,
+            restorer=self._restorer,
+            chain=self._chain,
+            lanes=self._lanes,
+            lane=lane,
+            request=request,
+            standing=standing,
+            observers=observers,
+        )
+
+    def _tell_lapsed(self, call: Call, observers: tuple[Observer, ...]) -> None:
+        if call.conflict is not None:
+            tell(observers, "conflicted", call.conflict)
+            tell(observers, "retried", call.conflict.workflow_id, call.attempts)
+            call.conflict = None
+
+    def _conclude(self, verdict: Any, call: Call, request: Request, observers: tuple[Observer, ...]) -> Result:
+        match verdict:
+            case Decided(answer=answer, commit=NewCommit() as commit):
+                if observers:
+                    tell(observers, "committed", commit.at(0))
+                return answer
+            case Decided(answer=answer):
+                if isinstance(answer, Failure) and not verdict.was_told:
+                    tell(observers, "failed", answer.error, None, request.command)
+                return answer
+            case ExecutionError() as error:
+                if isinstance(error, ConcurrencyConflictError) and call.conflict is not None:
+                    tell(observers, "conflicted", error)
+                tell(observers, "failed", error, None, request.command)
+                return Failure(cast("Any", error))
+            case _:
+                raise TypeError(f"no answer is a {type(verdict).__name__}")
+
+    def _bug(self, raised: Exception) -> UnexpectedError:
+        error = UnexpectedError(f"workflow {self._definition.name!r}: Statewright itself failed; please report it")
+        error.__cause__ = raised
+        return error
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    async def get(self, id: str) -> WorkflowT | None:
+        """Return a workflow as it is stored now; `None` if it does not exist.
+
+        Raises:
+            InvalidDataError: The id is none.
+            StoreError: The store failed.
+            RestoreError: What is stored does not load with this code, or belongs to another definition.
+        """
+        check_id(self._definition.name, id)
+        stored = await self._load(id)
+        if stored is None:
+            return None
+        return cast("WorkflowT", self._restorer.restore(_at_version(stored)))
+
+    async def at(self, id: str, version: int) -> WorkflowT | None:
+        """Return a workflow as it was at a version; `None` if there was no such version, or it was pruned.
+
+        Raises:
+            InvalidDataError: The id or version is none.
+            StoreError: The store failed, or keeps no history.
+            RestoreError: What is stored does not load with this code.
+        """
+        check_id(self._definition.name, id)
+        check_version(self._definition.name, version)
+        snapshot = await _reading(self._history_store().snapshot_at(id, version))
+        return None if snapshot is None else cast("WorkflowT", self._restorer.restore(snapshot))
+
+    async def history(
+        self: WorkflowExecutor[Workflow[Any, Any, E, Any]], id: str, *, after: int = 0, limit: int | None = None
+    ) -> list[WorkflowCommit[E]]:
+        """Return what happened to a workflow: one commit for each accepted command, oldest first.
+
+        Args:
+            id: The workflow; one that does not exist has no history.
+            after: Only commits with a version above this one.
+            limit: At most so many.
+
+        Raises:
+            InvalidDataError: An argument is invalid.
+            StoreError: The store failed, or keeps no history.
+            RestoreError: The workflow belongs to another definition.
+        """
+        executor = cast("WorkflowExecutor[Any]", self)
+        name = executor._definition.name
+        check_id(name, id)
+        check_version(name, after)
+        check_version(name, limit)
+        commits = await _reading(executor._history_store().history(id, after=after, limit=limit))
+        for commit in commits:
+            if commit.definition != name:
+                raise _foreign(id, commit.definition, name)
+        return [executor._restorer.commit(commit) for commit in commits]
+
+    async def available_commands(self, id: str) -> dict[str, dict[str, Any]]:
+        """Return the commands that have a handler now, with their JSON Schemas, by stored name.
+
+        For a workflow that does not exist: the commands that create. Not a promise that a command is accepted.
+
+        Raises:
+            InvalidDataError: The id is none.
+            StoreError: The store failed.
+            RestoreError: What is stored does not load with this code.
+        """
+        workflow = await self.get(id)
+        state = None if workflow is None else cast("Any", workflow)._schema.type
+        return self._router.available_commands_for(state)
+
+    async def forget(self, id: str) -> bool:
+        """Remove everything that is kept of a workflow; return whether there was anything.
+
+        The id may be used again, from version 1.
+
+        Raises:
+            InvalidDataError: The id is none.
+            StoreError: The store failed, or cannot forget.
+            RestoreError: The workflow belongs to another definition.
+        """
+        name = self._definition.name
+        check_id(name, id)
+        store = self._store
+        if not isinstance(store, ErasingStore):
+            raise StoreError(f"store {type(store).__name__} cannot forget: implement `forget` (ErasingStore)")
+        lane = self._lanes.enter(id)
+        call = lane.join(0, None)
+        try:
+            standing = await lane.turn(call)
+            if standing.snapshot is not None and standing.snapshot.definition != name:
+                raise _foreign(id, standing.snapshot.definition, name)
+            return await _reading(store.forget(id))
+        finally:
+            lane.forget_standing()
+            lane.leave(call)
+
+    def sync(self) -> AbstractContextManager[SyncExecutor[WorkflowT]]:
+        """Return the same surface for synchronous code, as a context manager.
+
+        It opens the store on a private event-loop thread, runs handlers there, and closes what it opened. Any number
+        of threads may call.
+
+        Raises:
+            RuntimeError: On a method call from a running event loop's thread: `await` the executor there.
+        """
+        from .sync import open_sync  # noqa: PLC0415 - threads are needed by synchronous code only
+
+        return open_sync(self)
+
+    async def _load(self, id: str) -> StoredWorkflow | None:
+        return await _reading(self._store.load(id))
+
+    def _history_store(self) -> HistoryStore:
+        store = self._store
+        if not isinstance(store, HistoryStore):
+            name = type(store).__name__
+            raise StoreError(f"store {name} keeps no history: implement `history` and `snapshot_at` (HistoryStore)")
+        return store
+
+
+async def _reading(reading: Awaitable[P]) -> P:
+    try:
+        return await reading
+    except ExecutionError as error:
+        if not isinstance(error, StoreError):
+            raise load_failure(error) from error
+        raise
+    except Exception as raised:
+        raise load_failure(raised) from raised
+
+
+def _at_version(stored: StoredWorkflow) -> WorkflowSnapshot:
+    snapshot = stored.snapshot
+    return snapshot if snapshot.version == stored.version else snapshot.replace(version=stored.version)
+
+
+def _foreign(id: str, found: str, expected: str) -> RestoreError:
+    issue = Issue((), f"it belongs to definition {found!r}, not {expected!r}", "other_definition")
+    return RestoreError(id, [issue], workflow=expected)
+
+
+def _check_parts(router: Any, store: Any, retries: Any) -> None:
+    if not isinstance(router, WorkflowRouter):
+        raise DefinitionError(f"an executor needs a WorkflowRouter, found {type(router).__name__}")
+    name = router._definition.name
+    if router._lacks_deps:
+        raise DefinitionError(
+            f"the router of workflow {name!r} declares dependencies that it was never given: "
+            "pass router.with_deps(deps) to the executor"
+        )
+    missing = [method for method in ("load", "save") if not callable(getattr(store, method, None))]
+    if missing or isinstance(store, type):
+        what = "the class itself" if isinstance(store, type) else f"no {' and no '.join(missing)}"
+        raise DefinitionError(f"the executor of workflow {name!r} needs a store with load and save, found {what}")
+    if type(retries) is not int or retries < 0:
+        raise DefinitionError(f"the executor of workflow {name!r}: retries is an integer from 0, found {retries!r}")

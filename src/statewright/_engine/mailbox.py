@@ -1,0 +1,629 @@
+"""The lane of one workflow: commands that wait, decided in turn, saved together.
+
+Every command is decided by its own caller's task, in that caller's context, while it holds the lane. What was decided
+waits in an open fold; the fold is saved, in one compare-and-swap, when nobody else can be decided at once: the queue is
+empty, a cap is reached, or a handler suspends. While a fold is being saved newcomers wait, and share the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import random
+import weakref
+from collections import deque
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from .._model.commit import NewCommit
+from .._model.snapshot import WorkflowSnapshot
+from ..errors import (
+    ConcurrencyConflictError,
+    ExecutionError,
+    InvalidDataError,
+    OutcomeUnknownError,
+    StoreError,
+    UnexpectedError,
+    settle,
+)
+from .ports import FoldingStore, SaveOptions, StoreAdapter, StoredWorkflow
+
+if TYPE_CHECKING:
+    from .._model.workflow import Workflow
+
+MAX_COMMANDS: Final = 256
+MAX_CHARACTERS: Final = 1_000_000
+MAX_SECONDS: Final = 0.01
+"""A fold is closed at whichever comes first: so many commands, so much data, so long on the event loop."""
+
+_FIRST_BACKOFF: Final = 0.002
+_LAST_BACKOFF: Final = 0.1
+
+
+class Standing:
+    """A workflow as the next command finds it: stored, or about to be."""
+
+    __slots__ = ("commit_id", "read_at", "snapshot", "stored_commit_id", "version", "workflow")
+
+    def __init__(
+        self, snapshot: WorkflowSnapshot | None, version: int, commit_id: str | None, read_at: int
+    ) -> None:
+        self.snapshot = snapshot
+        self.version = version
+        self.commit_id = commit_id
+        self.read_at = read_at
+        """The lane's tick at which reading it, or saving it, began."""
+        self.workflow: Workflow[Any, Any, Any, Any] | None = None
+        """What an executor made of the snapshot, for the next one that would make the same."""
+
+    @classmethod
+    def of(cls, stored: StoredWorkflow | None, read_at: int) -> Standing:
+        """Return the standing of what a store holds."""
+        if stored is None:
+            return cls(None, 0, None, read_at)
+        return cls(stored.snapshot, stored.version, stored.commit_id, read_at)
+
+    def stored(self) -> StoredWorkflow | None:
+        """Return it as middleware sees it."""
+        return None if self.snapshot is None else StoredWorkflow(self.snapshot, self.version, self.commit_id)
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One command in a lane."""
+
+    arrived: int
+    retries: int
+    expected_version: int | None
+    attempts: int = 0
+    wake: asyncio.Future[None] | None = None
+    outcome: asyncio.Future[None] | None = None
+    verdict: Any = None
+    """The final answer: a result, or an `ExecutionError` that stands in its place."""
+    again: bool = False
+    """The decision fell with the save that it rested on."""
+    conflict: ConcurrencyConflictError | None = None
+    """The race that was lost last, until somebody was told."""
+    doom: ExecutionError | None = None
+    """How the save failed on which the running decision rests; `_AGAIN` for a lost race."""
+    is_gone: bool = False
+    """The caller gave up waiting."""
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """What was decided for a call: a commit, or an answer that rests on the commits before it."""
+
+    call: Call
+    answer: Any
+    commit: NewCommit | None
+
+
+@dataclass(slots=True, eq=False)
+class Fold:
+    """Decisions that are saved together."""
+
+    standing: Standing
+    """What the first of them was decided on."""
+    opened: float
+    entries: list[Entry] = field(default_factory=list)
+    commits: list[NewCommit] = field(default_factory=list)
+    timers: list[Any] = field(default_factory=list)
+    characters: int = 0
+    ticked: int = 0
+
+
+class Lapsed(Exception):
+    """The decision fell: decide again."""
+
+
+_AGAIN: Final = ExecutionError()
+
+
+class Lane:
+    """The commands of one workflow, in order of arrival."""
+
+    __slots__ = (
+        "_fold",
+        "_lanes",
+        "_loop",
+        "_paused",
+        "_queue",
+        "_quiet",
+        "_running",
+        "_saving",
+        "_standing",
+        "_tick",
+        "id",
+    )
+
+    def __init__(self, lanes: Lanes, loop: asyncio.AbstractEventLoop, id: str) -> None:
+        self.id = id
+        self._lanes = lanes
+        self._loop = loop
+        self._queue: deque[Call] = deque()
+        self._running: Call | None = None
+        self._fold: Fold | None = None
+        self._saving: Fold | None = None
+        self._standing: Standing | None = None
+        self._paused: asyncio.TimerHandle | None = None
+        self._quiet: asyncio.Future[None] | None = None
+        self._tick = 0
+
+    # --- what an executor calls ------------------------------------------------------------------------------------
+
+    def join(self, retries: int, expected_version: int | None) -> Call:
+        """Queue up."""
+        self._tick += 1
+        call = Call(self._tick, retries, expected_version)
+        self._queue.append(call)
+        return call
+
+    async def turn(self, call: Call) -> Standing:
+        """Wait until a call may be decided, and return what it is to be decided on.
+
+        Raises:
+            StoreError: The workflow could not be loaded.
+        """
+        while not self._admit(call):
+            if call.verdict is not None:
+                raise call.verdict
+            call.wake = self._loop.create_future()
+            try:
+                await call.wake
+            except BaseException:
+                self._withdraw(call)
+                raise
+        if self._standing is None:
+            return await self._load(call)
+        if self._fold is not None:
+            self._loop.call_soon(self._check_suspended, call)
+        return self._standing
+
+    def leave(self, call: Call) -> None:
+        """Give the lane up without a decision."""
+        if self._running is call:
+            self._running = None
+            self._continue()
+        else:
+            self._withdraw(call)
+
+    async def accept(self, call: Call, commit: NewCommit, answer: Any, after: Workflow[Any, Any, Any, Any]) -> Any:
+        """Hand over a commit; return the answer once it is durable.
+
+        Raises:
+            Lapsed: Decide again.
+        """
+        before = self._standing
+        if call.doom is not None or before is None:
+            return self._lapse(call, call.doom or _AGAIN)
+        fold = self._fold
+        if fold is None:
+            fold = self._fold = Fold(before, self._loop.time())
+        fold.entries.append(Entry(call, answer, commit))
+        fold.commits.append(commit)
+        fold.characters += len(commit.snapshot.text)
+        standing = self._standing = Standing(commit.snapshot, commit.snapshot.version, commit.id, before.read_at)
+        standing.workflow = after
+        return await self._rest(call)
+
+    async def answer(self, call: Call, answer: Any) -> Any:
+        """Hand over an answer that saves nothing; return it once everything that it rests on is durable.
+
+        Raises:
+            Lapsed: Decide again.
+        """
+        if call.doom is not None or self._standing is None:
+            return self._lapse(call, call.doom or _AGAIN)
+        rests_on = self._fold or self._saving
+        if rests_on is not None:
+            if self._fold is None:
+                self._fold = Fold(self._standing, self._loop.time())
+            self._fold.entries.append(Entry(call, answer, None))
+            return await self._rest(call)
+        if self._standing.read_at < call.arrived:
+            # What is remembered may be older than the call: nothing but a fresh read may refuse it.
+            self._standing = None
+            return self._lapse(call, _AGAIN)
+        self._running = None
+        self._continue()
+        return answer
+
+    def unsaved(self, key: str) -> NewCommit | None:
+        """Return the commit under an idempotency key that has been decided and not yet saved."""
+        folds = [fold for fold in (self._fold, self._saving) if fold is not None]
+        found = (commit for fold in folds for commit in fold.commits if commit.idempotency_key == key)
+        return next(found, None)
+
+    def forget_standing(self) -> None:
+        """Let the next call read the store."""
+        self._standing = None
+
+    async def quiet(self) -> None:
+        """Wait until nobody in the lane is without an answer."""
+        if self._is_idle():
+            return
+        if self._quiet is None:
+            self._quiet = self._loop.create_future()
+        await asyncio.shield(self._quiet)
+
+    # --- taking turns ----------------------------------------------------------------------------------------------
+
+    def _admit(self, call: Call) -> bool:
+        if self._running is not None:
+            self._close_fold()  # whoever runs has suspended: others are awake
+            return False
+        if self._saving is not None or self._paused is not None or not self._queue or self._queue[0] is not call:
+            return False
+        self._queue.popleft()
+        self._running = call
+        call.wake = None
+        return True
+
+    def _withdraw(self, call: Call) -> None:
+        call.is_gone = True
+        try:
+            self._queue.remove(call)
+        except ValueError:
+            return
+        self._continue()
+
+    def _check_suspended(self, call: Call) -> None:
+        if self._running is call:
+            self._close_fold()
+
+    def _close_fold(self) -> None:
+        if self._fold is not None and self._saving is None:
+            self._save(self._fold)
+
+    def _continue(self) -> None:
+        """Let the next one in, or save what has gathered."""
+        if self._running is not None or self._saving is not None:
+            return
+        fold = self._fold
+        if fold is not None and self._is_full(fold):
+            self._save(fold)
+        elif self._queue and self._paused is None:
+            self._wake(len(fold.entries) if fold is not None else 0)
+        elif fold is not None:
+            self._save(fold)
+        elif self._is_idle():
+            self._lanes.drop(self)
+            if self._quiet is not None and not self._quiet.done():
+                self._quiet.set_result(None)
+
+    def _is_full(self, fold: Fold) -> bool:
+        return (
+            len(fold.entries) >= self._lanes.max_commands
+            or fold.characters >= MAX_CHARACTERS
+            or self._loop.time() - fold.opened >= MAX_SECONDS
+        )
+
+    def _is_idle(self) -> bool:
+        return not (self._queue or self._running or self._saving or self._fold)
+
+    def _wake(self, folded: int) -> None:
+        head = self._queue[0].wake
+        if head is None or head.done():
+            return  # it is on its way already, and those behind it were woken with it
+        for call in islice(self._queue, max(1, self._lanes.max_commands - folded)):
+            if call.wake is not None and not call.wake.done():
+                call.wake.set_result(None)
+
+    # --- loading ---------------------------------------------------------------------------------------------------
+
+    async def _load(self, call: Call) -> Standing:
+        self._tick += 1
+        began = self._tick
+        try:
+            stored = await self._lanes.store.load(self.id)
+        except Exception as raised:
+            error = load_failure(raised)
+            self._running = None
+            self._fail_waiting(error)
+            self._continue()
+            raise error from error.__cause__
+        self._standing = standing = Standing.of(stored, began)
+        return standing
+
+    def _fail_waiting(self, error: StoreError) -> None:
+        # All of them wanted the same row of the same store: asking once more for each would only make them wait.
+        for call in self._queue:
+            if call.wake is not None:
+                call.verdict = twin(error)
+                if not call.wake.done():
+                    call.wake.set_result(None)
+        self._queue = deque(call for call in self._queue if call.verdict is None)
+
+    # --- saving ----------------------------------------------------------------------------------------------------
+
+    async def _rest(self, call: Call) -> Any:
+        """Wait for the save that a decision rests on."""
+        self._running = None
+        self._continue()
+        if call.verdict is None and not call.again:
+            call.outcome = self._loop.create_future()
+            try:
+                await call.outcome
+            except BaseException:
+                call.is_gone = True
+                raise
+            call.outcome = None
+        if call.again:
+            call.again = False
+            raise Lapsed
+        return call.verdict
+
+    def _lapse(self, call: Call, doom: ExecutionError) -> Any:
+        self._running = None
+        call.doom = None
+        if doom is not _AGAIN:
+            self._continue()
+            return twin(doom)
+        self._put_back(call)
+        self._continue()
+        raise Lapsed
+
+    def _put_back(self, call: Call) -> None:
+        behind = next((i for i, other in enumerate(self._queue) if other.arrived > call.arrived), len(self._queue))
+        self._queue.insert(behind, call)
+
+    def _save(self, fold: Fold) -> None:
+        self._fold = None
+        self._saving = fold
+        self._tick += 1
+        fold.ticked = self._tick
+        options = SaveOptions(
+            id=self.id,
+            snapshot=fold.commits[-1].snapshot,
+            expected_version=fold.standing.version,
+            commits=tuple(fold.commits),
+            expected_commit_id=fold.standing.commit_id,
+        )
+        try:
+            saving = self._lanes.submit(options)
+        except Exception as raised:
+            self._saved(fold, raised)
+            return
+        if saving.done():
+            self._saved(fold, _exception_of(saving))
+        else:
+            saving.add_done_callback(lambda done: self._saved(fold, _exception_of(done)))
+
+    def _saved(self, fold: Fold, raised: BaseException | None) -> None:
+        self._saving = None
+        match raised:
+            case None:
+                self._acknowledge(fold)
+            case ConcurrencyConflictError():
+                self._lose(fold, raised)
+            case InvalidDataError():
+                self._split(fold, raised)
+            case _:
+                self._break(fold, save_failure(raised))
+        self._continue()
+
+    def _acknowledge(self, fold: Fold) -> None:
+        if self._standing is not None and fold.commits:
+            self._standing.read_at = fold.ticked
+            if not self._lanes.keeps_commit_ids:
+                self._standing.commit_id = None
+        for entry in fold.entries:
+            self._finish(entry.call, entry.answer)
+        later = self._fold
+        while later is not None and later.entries and later.entries[0].commit is None:
+            first = later.entries.pop(0)  # it rested on nothing but what has just become durable
+            self._finish(first.call, first.answer)
+        if later is not None and not later.entries:
+            self._fold = None
+
+    def _lose(self, fold: Fold, conflict: ConcurrencyConflictError) -> None:
+        casualties = self._casualties(fold)
+        self._doom_running(_AGAIN)
+        again: list[Call] = []
+        worst = 0
+        for index, entry in enumerate(casualties):
+            call = entry.call
+            call.attempts += 1
+            call.conflict = conflict
+            is_named = index == 0 and call.expected_version is not None
+            if is_named or call.attempts > call.retries or not self._lanes.may_retry(conflict):
+                self._finish(call, twin(conflict))
+            else:
+                worst = max(worst, call.attempts)
+                again.append(call)
+        self._requeue(again)
+        found = getattr(conflict, "current", _UNREAD)
+        self._standing = None if found is _UNREAD else Standing.of(found, fold.ticked)
+        if again:
+            self._pause(worst)
+
+    def _split(self, fold: Fold, refused: InvalidDataError) -> None:
+        """Narrow down which of the commits the store refuses for its data."""
+        self._standing = None
+        self._doom_running(_AGAIN)
+        commits = len(fold.commits)
+        casualties = self._casualties(fold)
+        if commits == 1:
+            offender = next(index for index, entry in enumerate(casualties) if entry.commit is not None)
+            for entry in casualties[:offender]:
+                self._finish(entry.call, entry.answer)
+            settle(refused)
+            self._finish(casualties[offender].call, twin(refused))
+            self._requeue([entry.call for entry in casualties[offender + 1 :]])
+            return
+        prefix = Fold(fold.standing, fold.opened)
+        for entry in casualties:
+            if entry.commit is not None:
+                if len(prefix.commits) == commits // 2:
+                    break
+                prefix.commits.append(entry.commit)
+            prefix.entries.append(entry)
+        self._requeue([entry.call for entry in casualties[len(prefix.entries) :]])
+        last = prefix.commits[-1]
+        self._standing = Standing(last.snapshot, last.snapshot.version, last.id, fold.standing.read_at)
+        self._save(prefix)
+
+    def _break(self, fold: Fold, error: StoreError) -> None:
+        self._standing = None
+        self._doom_running(error)
+        for entry in self._casualties(fold):
+            self._finish(entry.call, twin(error))
+
+    def _casualties(self, fold: Fold) -> list[Entry]:
+        """Return everything that rested on a save, in order, and forget it."""
+        later = self._fold.entries if self._fold is not None else []
+        self._fold = None
+        return [*fold.entries, *later]
+
+    def _doom_running(self, doom: ExecutionError) -> None:
+        if self._running is not None:
+            self._running.doom = doom
+
+    def _requeue(self, calls: Sequence[Call]) -> None:
+        for call in reversed(calls):
+            if call.is_gone:
+                continue
+            self._queue.appendleft(call)
+            call.wake = None
+            call.again = True
+            if call.outcome is not None and not call.outcome.done():
+                call.outcome.set_result(None)
+
+    def _finish(self, call: Call, verdict: Any) -> None:
+        call.verdict = verdict
+        if call.outcome is not None and not call.outcome.done():
+            call.outcome.set_result(None)
+
+    def _pause(self, attempt: int) -> None:
+        ceiling = min(_LAST_BACKOFF, _FIRST_BACKOFF * 2 ** min(attempt, 10))
+        delay = random.uniform(0, ceiling)  # noqa: S311 - jitter, not a secret
+        self._paused = self._loop.call_later(delay, self._resume)
+
+    def _resume(self) -> None:
+        self._paused = None
+        self._continue()
+
+
+_UNREAD: Final = object()
+
+
+class Lanes:
+    """The lanes of one store instance; executors over the same store share them."""
+
+    def __init__(self, store: StoreAdapter) -> None:
+        self.store = store
+        folding = store if isinstance(store, FoldingStore) else None
+        self._folding: FoldingStore | None = folding
+        self.is_bound: bool = bool(getattr(store, "bound", False))
+        self.max_commands = MAX_COMMANDS if folding is not None and not self.is_bound else 1
+        self.keeps_commit_ids = folding is not None
+        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Lane]] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def enter(self, id: str) -> Lane:
+        """Return the lane of a workflow on the running loop."""
+        loop = asyncio.get_running_loop()
+        lanes = self._by_loop.get(loop)
+        if lanes is None:
+            lanes = self._by_loop[loop] = {}
+        lane = lanes.get(id)
+        if lane is None:
+            lane = lanes[id] = Lane(self, loop, id)
+        return lane
+
+    def drop(self, lane: Lane) -> None:
+        """Forget a lane that nobody is in."""
+        lanes = self._by_loop.get(lane._loop)
+        if lanes is not None and lanes.get(lane.id) is lane:
+            del lanes[lane.id]
+
+    def submit(self, options: SaveOptions) -> asyncio.Future[None]:
+        """Begin a save that nobody's cancellation stops."""
+        if self._folding is not None:
+            return self._folding.submit(options)
+        return asyncio.ensure_future(self.store.save(options))
+
+    def may_retry(self, conflict: ConcurrencyConflictError) -> bool:
+        """Return whether a lost race may be decided again: above READ COMMITTED the caller's transaction may not."""
+        return not (self.is_bound and conflict.actual_version is None)
+
+
+_KNOWN: weakref.WeakValueDictionary[int, Lanes] = weakref.WeakValueDictionary()
+
+
+def lanes_of(store: StoreAdapter) -> Lanes:
+    """Return the lanes of a store instance."""
+    # Keyed by identity, because a store need be neither hashable nor weakly referable; a `Lanes` holds its store, so
+    # that the identity cannot be another's while the entry lives.
+    lanes = _KNOWN.get(id(store))
+    if lanes is None or lanes.store is not store:
+        lanes = _KNOWN[id(store)] = Lanes(store)
+    return lanes
+
+
+# --- a call that reaches back to itself ----------------------------------------------------------------------------
+
+
+@dataclass(slots=True, eq=False)
+class ActiveCall:
+    """A call that is being decided, as the calls that it makes see it."""
+
+    lanes: Lanes
+    id: str
+    parent: ActiveCall | None
+    is_active: bool = True
+
+
+executing: ContextVar[ActiveCall | None] = ContextVar("statewright_executing", default=None)
+
+
+def is_reentrant(lanes: Lanes, id: str) -> bool:
+    """Return whether the running code belongs to a call that is already executing this workflow."""
+    outer = executing.get()
+    while outer is not None:
+        if outer.is_active and outer.lanes is lanes and outer.id == id:
+            return True
+        outer = outer.parent
+    return False
+
+
+# --- failures ------------------------------------------------------------------------------------------------------
+
+
+def _exception_of(done: asyncio.Future[None]) -> BaseException | None:
+    return asyncio.CancelledError() if done.cancelled() else done.exception()
+
+
+def load_failure(raised: Exception) -> StoreError:
+    """Return the error that stands for what a load raised."""
+    if isinstance(raised, StoreError):
+        settle(raised)
+        return raised
+    error = StoreError(f"the store could not load the workflow ({type(raised).__name__})")
+    error.__cause__ = raised
+    return error
+
+
+def save_failure(raised: BaseException) -> StoreError:
+    """Return the error that stands for what a save raised."""
+    if isinstance(raised, StoreError):
+        settle(raised)
+        return raised
+    error = OutcomeUnknownError(
+        f"the store raised {type(raised).__name__} from save, which does not say whether the save happened"
+    )
+    error.__cause__ = raised
+    return error
+
+
+def twin(error: ExecutionError) -> Any:
+    """Return a copy of an error, so that no two callers raise the same object."""
+    settle(error)
+    copied = copy.copy(error)
+    copied.__dict__.pop("current", None)
+    return copied if isinstance(copied, ExecutionError) else UnexpectedError(str(error))

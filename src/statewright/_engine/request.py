@@ -1,0 +1,137 @@
+"""What a caller asked for, checked before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self
+
+from .._model.commit import NO_METADATA
+from .._model.definition import Definition
+from .._model.plain import UnstorableError, to_text, to_value
+from .._model.router import read_command
+from .._model.schema import Schema
+from .._model.workflow import check_id
+from ..errors import InvalidDataError, Issue, StoreError
+from .ports import IdempotentStore, StoreAdapter
+
+if TYPE_CHECKING:
+    from .._model.workflow import Workflow
+
+_MAX_KEY = 255
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One call of `execute`, `preview` or `create`, checked."""
+
+    id: str
+    schema: Schema | None
+    """The command's schema; `None` for `create`."""
+    command: Any
+    text: str
+    """The command's stored form."""
+    expected_version: int | None
+    key: str | None
+    fingerprint: str | None
+    """With a key: the stored form of the fields that were set."""
+    metadata: Mapping[str, Any]
+    initial: Workflow[Any, Any, Any, Any] | None = None
+    """What `create` is to store."""
+    is_fresh: bool = True
+    """No handler has seen the command yet."""
+
+    @classmethod
+    def creation(
+        cls, id: str, initial: Workflow[Any, Any, Any, Any], metadata: Mapping[str, Any] | None, workflow: str
+    ) -> Self:
+        """Return a request to store an initial state.
+
+        Raises:
+            InvalidDataError: The metadata is not plain data.
+        """
+        return cls(id, None, None, "", 0, None, None, _read_metadata(workflow, metadata), initial)
+
+    def take_command(self) -> Any:
+        """Return the command as nobody has changed it yet: a handler may."""
+        if self.is_fresh or self.schema is None:
+            self.is_fresh = False
+            return self.command
+        return self.schema.load(self.text)
+
+
+def read_request(
+    definition: Definition,
+    id: Any,
+    command: Any,
+    expected_version: Any,
+    key: Any,
+    metadata: Any,
+    store: StoreAdapter,
+) -> Request:
+    """Check the arguments, the command's name and its payload, in this order.
+
+    Raises:
+        InvalidDataError: An argument or the command is invalid.
+        RoutingError: The command is not declared.
+        StoreError: The store cannot keep idempotency keys.
+    """
+    name = definition.name
+    check_id(name, id)
+    check_version(name, expected_version)
+    if key is not None:
+        _check_key(name, key)
+        if not isinstance(store, IdempotentStore):
+            raise StoreError(
+                f"store {type(store).__name__} keeps no idempotency keys; implement `recall` (IdempotentStore), "
+                "or leave idempotency_key out"
+            )
+    facts = _read_metadata(name, metadata)
+    schema, value = read_command(definition, command)
+    fingerprint = schema.dump(value, exclude_unset=True) if key is not None else None
+    return Request(id, schema, value, schema.record(value), expected_version, key, fingerprint, facts)
+
+
+def check_version(workflow: str, version: Any) -> None:
+    """Check an expected version: an integer from 0, or `None`.
+
+    Raises:
+        InvalidDataError: (`source="argument"`) It is none.
+    """
+    if version is None or (type(version) is int and version >= 0):
+        return
+    raise _argument(workflow, "expected_version", f"a version is an integer from 0, found {_shown(version)}")
+
+
+def _check_key(workflow: str, key: Any) -> None:
+    if not isinstance(key, str) or not 1 <= len(key) <= _MAX_KEY or "\0" in key or not _is_utf8(key):
+        raise _argument(workflow, "idempotency_key", f"a key is a string of 1 to {_MAX_KEY} characters without NUL")
+
+
+def _read_metadata(workflow: str, metadata: Any) -> Mapping[str, Any]:
+    if metadata is None:
+        return NO_METADATA
+    if not isinstance(metadata, Mapping):
+        raise _argument(workflow, "metadata", f"metadata is a mapping, found {type(metadata).__name__}")
+    try:
+        return MappingProxyType(to_value(to_text(dict(metadata))))
+    except UnstorableError as exc:
+        raise _argument(workflow, "metadata", f"it holds {exc.found}, which cannot be stored", exc.path) from None
+
+
+def _argument(workflow: str, name: str, message: str, path: tuple[str | int, ...] = ()) -> InvalidDataError:
+    issue = Issue((name, *path), message, f"invalid_{name}")
+    return InvalidDataError("argument", [issue], subject=f"{workflow} argument {name!r}")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(value: Any) -> str:
+    return str(value) if type(value) is int else type(value).__name__

@@ -1,0 +1,196 @@
+"""The executor's surface for synchronous code."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+import threading
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from .._model.commit import WorkflowCommit
+from .._model.parameters import WorkflowT
+from .._model.result import Failure, Success
+from .._model.workflow import Workflow
+
+if TYPE_CHECKING:
+    from .executor import WorkflowExecutor
+
+S = TypeVar("S")
+C = TypeVar("C")
+E = TypeVar("E")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class SyncExecutor(Generic[WorkflowT]):
+    """An executor whose methods block; made by `executor.sync()`, usable from any number of threads."""
+
+    def __init__(self, executor: WorkflowExecutor[WorkflowT], thread: LoopThread) -> None:
+        self._executor = executor
+        self._thread = thread
+
+    def execute(
+        self: SyncExecutor[Workflow[Any, C, E, R]],
+        id: str,
+        command: C | Mapping[str, Any],
+        *,
+        expected_version: int | None = None,
+        idempotency_key: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Success[WorkflowT, E] | Failure[R]:
+        """As `WorkflowExecutor.execute`."""
+        inner = cast("Any", self._executor)
+        calling = inner.execute(
+            id,
+            command,
+            expected_version=expected_version,
+            idempotency_key=idempotency_key,
+            metadata=metadata,
+        )
+        return cast("Any", self._thread.run(calling, "execute"))
+
+    def create(
+        self: SyncExecutor[Workflow[S, Any, E, R]], id: str, data: S, *, metadata: Mapping[str, Any] | None = None
+    ) -> Success[WorkflowT, E] | Failure[R]:
+        """As `WorkflowExecutor.create`."""
+        inner = cast("Any", self._executor)
+        return cast("Any", self._thread.run(inner.create(id, data, metadata=metadata), "create"))
+
+    def preview(
+        self: SyncExecutor[Workflow[Any, C, E, R]],
+        id: str,
+        command: C | Mapping[str, Any],
+        *,
+        expected_version: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Success[WorkflowT, E] | Failure[R]:
+        """As `WorkflowExecutor.preview`."""
+        inner = cast("Any", self._executor)
+        calling = inner.preview(id, command, expected_version=expected_version, metadata=metadata)
+        return cast("Any", self._thread.run(calling, "preview"))
+
+    def get(self, id: str) -> WorkflowT | None:
+        """As `WorkflowExecutor.get`."""
+        return self._thread.run(self._executor.get(id), "get")
+
+    def at(self, id: str, version: int) -> WorkflowT | None:
+        """As `WorkflowExecutor.at`."""
+        return self._thread.run(self._executor.at(id, version), "at")
+
+    def history(
+        self: SyncExecutor[Workflow[Any, Any, E, Any]], id: str, *, after: int = 0, limit: int | None = None
+    ) -> list[WorkflowCommit[E]]:
+        """As `WorkflowExecutor.history`."""
+        inner = cast("Any", self._executor)
+        return cast("Any", self._thread.run(inner.history(id, after=after, limit=limit), "history"))
+
+    def available_commands(self, id: str) -> dict[str, dict[str, Any]]:
+        """As `WorkflowExecutor.available_commands`."""
+        return self._thread.run(self._executor.available_commands(id), "available_commands")
+
+    def forget(self, id: str) -> bool:
+        """As `WorkflowExecutor.forget`."""
+        return self._thread.run(self._executor.forget(id), "forget")
+
+
+@contextmanager
+def open_sync(executor: WorkflowExecutor[WorkflowT]) -> Iterator[SyncExecutor[WorkflowT]]:
+    """Yield an executor's blocking surface; the store is open for as long."""
+    refuse_in_loop("sync", "async with")
+    store: Any = executor.store
+    thread = LoopThread()
+    opens = hasattr(store, "__aenter__") and not getattr(store, "is_open", False)
+    try:
+        if opens:
+            thread.run(store.__aenter__(), "sync")
+        try:
+            yield SyncExecutor(executor, thread)
+        finally:
+            if opens:
+                thread.run(store.__aexit__(None, None, None), "sync")
+    finally:
+        thread.stop()
+
+
+class LoopThread:
+    """A thread that runs an event loop of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, name="statewright-sync", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def run(self, calling: Coroutine[Any, Any, T], method: str) -> T:
+        """Run a coroutine on the loop, in the caller's context, and return what it returns.
+
+        Raises:
+            RuntimeError: From a running event loop's thread, or after `stop`.
+        """
+        try:
+            refuse_in_loop(method, "await")
+            if self._loop.is_closed() or not self._thread.is_alive():
+                raise RuntimeError(f"{method}: this executor's `with executor.sync()` block has ended")
+        except RuntimeError:
+            calling.close()
+            raise
+        outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
+        context = contextvars.copy_context()
+        started: list[asyncio.Task[T]] = []
+
+        def start() -> None:
+            task = self._loop.create_task(calling, context=context)
+            started.append(task)
+            task.add_done_callback(lambda done: _pass_on(done, outcome))
+
+        self._loop.call_soon_threadsafe(start)
+        try:
+            return outcome.result()
+        except (KeyboardInterrupt, SystemExit):
+            self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in started])
+            raise
+
+    def stop(self) -> None:
+        """End the loop and its thread, after what still runs has been cancelled."""
+        asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+async def _cancel_others() -> None:
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+def _pass_on(done: asyncio.Task[T], outcome: concurrent.futures.Future[T]) -> None:
+    if done.cancelled():
+        outcome.set_exception(concurrent.futures.CancelledError())
+    elif (error := done.exception()) is not None:
+        outcome.set_exception(error)
+    else:
+        outcome.set_result(done.result())
+
+
+def refuse_in_loop(method: str, instead: str) -> None:
+    """Refuse to block a running event loop.
+
+    Raises:
+        RuntimeError: There is one on this thread.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError(
+        f"{method}() of a sync executor would block the event loop that runs on this thread; "
+        f"use `{instead}` on the executor itself: `await executor.{method}(...)`"
+    )

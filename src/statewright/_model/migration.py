@@ -1,0 +1,1 @@
+"""Old snapshots brought up to date."""

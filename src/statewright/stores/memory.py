@@ -1,0 +1,191 @@
+"""A store in memory: for tests and prototypes, and the smallest correct example for authors of stores."""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from .._engine.ports import FoldingStore, RecordedAnswer, SaveOptions, StoreAdapter, StoredWorkflow
+from .._model.commit import Commit, NewCommit, new_id
+from .._model.snapshot import WorkflowSnapshot
+from ..errors import ConcurrencyConflictError
+
+
+@dataclass(slots=True)
+class _Row:
+    """All that is kept of one workflow."""
+
+    current: StoredWorkflow
+    commits: list[tuple[int, NewCommit]] = field(default_factory=list)
+    answers: dict[str, RecordedAnswer] = field(default_factory=dict)
+
+
+class MemoryStore:
+    """Keeps everything in memory, and loses it with the process.
+
+    What it hands out is immutable, so that nobody can change what it keeps. Idempotency keys are kept for ever.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[str, _Row] = {}
+        self._log: list[Commit] = []
+        self._position = 0
+        self._lock = threading.Lock()  # an executor's `sync()` runs on a thread of its own
+        self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+
+    async def __aenter__(self) -> MemoryStore:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        pass
+
+    async def setup(self) -> None:
+        """Do nothing: there is no schema."""
+
+    # --- the two methods that every store has -----------------------------------------------------------------------
+
+    async def load(self, id: str) -> StoredWorkflow | None:
+        """Return what is stored under this id, or `None`."""
+        row = self._rows.get(id)
+        return None if row is None else row.current
+
+    async def save(self, options: SaveOptions) -> None:
+        """Save if, and only if, the stored version is the expected one.
+
+        Raises:
+            ConcurrencyConflictError: It is another one.
+        """
+        with self._lock:
+            row = self._rows.get(options.id)
+            actual = 0 if row is None else row.current.version
+            if actual != options.expected_version or _is_foreign(row, options):
+                conflict = ConcurrencyConflictError(options.id, options.expected_version, actual)
+                conflict.__dict__["current"] = None if row is None else row.current
+                raise conflict
+            self._keep(options, row)
+        self._notify()
+
+    def _keep(self, options: SaveOptions, row: _Row | None) -> None:
+        snapshot = options.snapshot
+        commit_id = options.commits[-1].id if options.commits else new_id()
+        entered = _entered_at(row, snapshot)
+        current = StoredWorkflow(snapshot, snapshot.version, commit_id, entered)
+        if row is None:
+            row = self._rows[options.id] = _Row(current)
+        row.current = current
+        for commit in options.commits:
+            self._position += 1
+            row.commits.append((self._position, commit))
+            self._log.append(commit.at(self._position))
+            if commit.idempotency_key is not None and commit.command is not None:
+                row.answers[commit.idempotency_key] = RecordedAnswer(
+                    commit.command.type, commit.fingerprint or "", commit.snapshot, commit.events
+                )
+
+    # --- what more it can do ----------------------------------------------------------------------------------------
+
+    def submit(self, options: SaveOptions) -> asyncio.Future[None]:
+        """Save at once; return the outcome as a future."""
+        outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        saving = self.save(options)
+        try:
+            saving.send(None)
+        except StopIteration:
+            outcome.set_result(None)
+        except Exception as error:
+            outcome.set_exception(error)
+        return outcome
+
+    async def recall(self, id: str, key: str) -> RecordedAnswer | None:
+        """Return what was recorded under an idempotency key, or `None`."""
+        row = self._rows.get(id)
+        return None if row is None else row.answers.get(key)
+
+    async def history(self, id: str, *, after: int = 0, limit: int | None = None) -> list[Commit]:
+        """Return a workflow's commits with a version above `after`, oldest first."""
+        row = self._rows.get(id)
+        if row is None:
+            return []
+        found = [commit.at(position) for position, commit in row.commits if commit.version > after]
+        return found[:limit]
+
+    async def snapshot_at(self, id: str, version: int) -> WorkflowSnapshot | None:
+        """Return the workflow as it was after the commit with this version."""
+        row = self._rows.get(id)
+        commits = row.commits if row is not None else []
+        return next((commit.snapshot for _, commit in commits if commit.version == version), None)
+
+    async def commits(self, *, after: int = 0, limit: int = 1000) -> list[Commit]:
+        """Return commits with a position above `after`, in order of position."""
+        start = bisect.bisect_right(self._log, after, key=lambda commit: commit.position)
+        return self._log[start : start + limit]
+
+    async def subscribe(self, *, after: int = 0) -> AsyncIterator[Commit]:
+        """Yield commits with a position above `after`, and wait for more."""
+        event = asyncio.Event()
+        waiting = (asyncio.get_running_loop(), event)
+        self._waiting.add(waiting)
+        try:
+            while True:
+                event.clear()
+                page = await self.commits(after=after)
+                for commit in page:
+                    yield commit
+                    after = commit.position
+                if not page:
+                    await event.wait()
+        finally:
+            self._waiting.discard(waiting)
+
+    async def find(
+        self, *, definition: str | None = None, state: str | None = None, after: str = "", limit: int = 100
+    ) -> list[StoredWorkflow]:
+        """Return workflows with an id above `after`, in order of id."""
+        found = (row.current for id, row in sorted(self._rows.items()) if id > after)
+        return [each for each in found if _fits(each, definition, state)][:limit]
+
+    async def count(self, *, definition: str | None = None, state: str | None = None) -> int:
+        """Return how many workflows there are."""
+        return sum(_fits(row.current, definition, state) for row in self._rows.values())
+
+    async def count_by_state(self, definition: str) -> Mapping[str, int]:
+        """Return how many workflows of a definition are in each state that has any."""
+        rows = self._rows.values()
+        return Counter(row.current.state for row in rows if row.current.definition == definition)
+
+    async def forget(self, id: str) -> bool:
+        """Remove everything that is kept of a workflow; return whether there was anything."""
+        with self._lock:
+            row = self._rows.pop(id, None)
+            self._log = [commit for commit in self._log if commit.workflow_id != id]
+        return row is not None
+
+    def _notify(self) -> None:
+        for loop, event in list(self._waiting):
+            loop.call_soon_threadsafe(event.set)
+
+
+def _is_foreign(row: _Row | None, options: SaveOptions) -> bool:
+    expected = options.expected_commit_id
+    return expected is not None and row is not None and row.current.commit_id != expected
+
+
+def _entered_at(row: _Row | None, snapshot: WorkflowSnapshot) -> datetime:
+    if row is not None and row.current.state == snapshot.state and row.current.entered_at is not None:
+        return row.current.entered_at
+    return snapshot.updated_at
+
+
+def _fits(stored: StoredWorkflow, definition: str | None, state: str | None) -> bool:
+    return definition in (None, stored.definition) and state in (None, stored.state)
+
+
+if TYPE_CHECKING:
+    _adapter: StoreAdapter = MemoryStore()
+    _folding: FoldingStore = MemoryStore()

@@ -1,0 +1,5 @@
+"""A store in one SQLite file: the embedded default."""
+
+from .store import SQLiteStore
+
+__all__ = ["SQLiteStore"]
