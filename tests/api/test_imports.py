@@ -1,0 +1,59 @@
+"""What an import costs a user: no optional dependency, and a plain word where one is missing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CORE = {"pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
+
+
+def run(source: str) -> str:
+    """Run Python in a fresh process and return what it printed."""
+    command = [sys.executable, "-W", "error", "-c", dedent(source)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+@pytest.mark.slow
+def test_root_imports_only_what_the_core_needs() -> None:
+    """`import statewright` loads nothing that a plain install does not bring."""
+    loaded: list[str] = json.loads(
+        run("""
+        import json, sys, sysconfig
+        import statewright
+        for name in statewright.__all__:
+            if name != "PostgresStore":
+                getattr(statewright, name)
+        site = sysconfig.get_path("purelib")
+        files = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items()}
+        print(json.dumps(sorted({name.partition(".")[0] for name, file in files.items() if file.startswith(site)})))
+        """)
+    )
+
+    assert set(loaded) - {"statewright", "_statewright_pytest"} <= CORE
+
+
+@pytest.mark.slow
+def test_pytest_plugin_does_not_import_the_library() -> None:
+    """Every project of an environment loads our plugin, so it waits with the library until it is asked for."""
+    loaded = run("""
+        import sys
+        import _statewright_pytest
+        print("statewright" in sys.modules)
+    """)
+
+    assert loaded.strip() == "False"
+
+
+def test_core_dependencies_are_two() -> None:
+    """A plain install brings pydantic and typing-extensions, nothing else."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    assert sorted(each.partition(">")[0] for each in project["dependencies"]) == ["pydantic", "typing-extensions"]
