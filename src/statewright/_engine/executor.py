@@ -17,6 +17,7 @@ from .._model.workflow import Workflow, check_id
 from ..errors import (
     ConcurrencyConflictError,
     DefinitionError,
+    DomainError,
     ExecutionError,
     InvalidDataError,
     Issue,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 C = TypeVar("C")
 E = TypeVar("E")
-R = TypeVar("R")
+R = TypeVar("R", bound=DomainError)
 P = TypeVar("P")
 
 

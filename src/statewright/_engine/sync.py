@@ -14,6 +14,7 @@ from .._model.commit import WorkflowCommit
 from .._model.parameters import WorkflowT
 from .._model.result import Failure, Success
 from .._model.workflow import Workflow
+from ..errors import DomainError
 
 if TYPE_CHECKING:
     from .executor import WorkflowExecutor
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 C = TypeVar("C")
 E = TypeVar("E")
-R = TypeVar("R")
+R = TypeVar("R", bound=DomainError)
 T = TypeVar("T")
 
 

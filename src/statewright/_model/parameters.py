@@ -6,10 +6,12 @@ from typing import Any
 
 from typing_extensions import Never, TypeVar
 
+from ..errors import DomainError
+
 StateT = TypeVar("StateT", covariant=True)
 CommandT = TypeVar("CommandT", covariant=True)
 EventT = TypeVar("EventT", covariant=True, default=Never)
-ErrorT = TypeVar("ErrorT", covariant=True, default=Never)
+ErrorT = TypeVar("ErrorT", bound=DomainError, covariant=True, default=Never)
 """The four parameters of a workflow: what it may be, be told, say and refuse."""
 
 WorkflowT = TypeVar("WorkflowT", covariant=True, default=Any)

@@ -22,7 +22,7 @@ from ..errors import (
 from .parameters import EmittedT, WorkflowT
 from .snapshot import WorkflowSnapshot
 
-RefusalT = TypeVar("RefusalT", covariant=True, default=ExecutionError)
+RefusalT = TypeVar("RefusalT", bound=ExecutionError, covariant=True, default=ExecutionError)
 
 
 def _no_truth(result: object) -> NoReturn:
@@ -81,7 +81,7 @@ class Failure(Generic[RefusalT]):
 
     def unwrap(self) -> NoReturn:
         """Raise the error."""
-        raise self.error  # type: ignore[misc]  # a refusal is a DomainError; the parameter has no bound for `Never`
+        raise self.error
 
     def __bool__(self) -> NoReturn:
         _no_truth(self)
