@@ -1,6 +1,6 @@
 """Stores that save several commits of one workflow at once."""
 
-# ruff: noqa: PLR2004, S101 - a specification asserts, and its numbers are its examples
+# ruff: noqa: S101 - a specification asserts
 
 from __future__ import annotations
 
