@@ -320,7 +320,7 @@ class StoreError(ExecutionError):
     """
 
     category = "store"
-    _facts = ("reason",)
+    _facts: ClassVar[tuple[str, ...]] = ("reason",)
 
     def __init__(self, reason: str = "the store failed") -> None:
         self.reason = reason
@@ -451,7 +451,9 @@ class DomainError(ExecutionError):
         try:
             self.__dict__.update(self._fields().validate(fields))
         except NameError as exc:
-            raise DefinitionError(f"{type(self).__qualname__} has an annotation that cannot be resolved: {exc}") from exc
+            raise DefinitionError(
+                f"{type(self).__qualname__} has an annotation that cannot be resolved: {exc}"
+            ) from exc
         except ValidationError as exc:
             raise self._invalid(issues_of(exc)) from None
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._model.commit import NewCommit, RecordedMessage, new_id
-from .._model.context import Execution
+from .._model.context import ContextKey, Execution
 from .._model.dispatch import error_of, is_declared, was_asked_to_stop
 from .._model.middleware import Chain
 from .._model.observer import Observer
 from .._model.result import Failure, Result, Success
 from .._model.router import WorkflowRouter
 from .._model.schema import Schema
+from .._model.snapshot import born
 from ..errors import (
     ConcurrencyConflictError,
     DomainError,
@@ -33,36 +33,48 @@ if TYPE_CHECKING:
     from .._model.workflow import Workflow
 
 
-@dataclass(slots=True, eq=False)
-class Decided:
+class Decided(NamedTuple):
     """What came of an attempt."""
 
     answer: Result
     commit: NewCommit | None = None
     """What is to be saved; `None` for a refusal or a replay."""
-    after: Workflow[Any, Any, Any, Any] | None = None
+    after: Any = None
+    """The workflow as it will be."""
     was_told: bool = False
     """The observers have heard of the failure already."""
 
 
-@dataclass(slots=True, eq=False)
 class Attempt:
-    """Decides one command on one standing; goes through the middleware as their passage."""
+    """Decides one command on one standing; goes through the middleware as their passage.
 
-    router: WorkflowRouter[Any, Any]
-    restorer: Restorer
-    chain: Chain
-    lanes: Lanes
-    lane: Lane | None
-    """Whose turn it is; `None` for a preview."""
-    request: Request
-    standing: Standing
-    observers: Sequence[Observer]
+    Args:
+        parts: What all attempts of an executor share: router, restorer, middleware and lanes.
+        lane: Whose turn it is; `None` for a preview.
+        request: What the caller asked for.
+        standing: What it is decided on.
+        observers: Who hears of it.
+    """
+
     context: Any = None
     workflow: Workflow[Any, Any, Any, Any] | None = None
     recorded: RecordedAnswer | None = None
     said: Context[Any, Any] | None = None
     routed: Result | None = None
+
+    def __init__(
+        self,
+        parts: tuple[WorkflowRouter[Any, Any], Restorer, Chain | None, Lanes],
+        lane: Lane | None,
+        request: Request,
+        standing: Standing,
+        observers: Sequence[Observer],
+    ) -> None:
+        self.router, self.restorer, self.chain, self.lanes = parts
+        self.lane = lane
+        self.request = request
+        self.standing = standing
+        self.observers = observers
 
     async def run(self) -> Decided:
         """Decide, in the contract's order: key, existence, restore, expected version, middleware, handler.
@@ -77,15 +89,7 @@ class Attempt:
             self.recorded = await self._recall(request.key)
         if self.recorded is None and (refusal := self._refuse_early()) is not None:
             return Decided(Failure(refusal))
-        self.context = Execution(
-            request.id,
-            request.take_command(),
-            standing.stored(),
-            request.metadata,
-            request.expected_version,
-            self.recorded is not None,
-        )
-        result = await self._run_chain()
+        result = await self._run_guarded()
         if isinstance(result, Success) and not result.replayed:
             return self._accepted(result)
         return Decided(result, was_told=result is self.routed)
@@ -133,10 +137,13 @@ class Attempt:
 
     # --- through the middleware ------------------------------------------------------------------------------------
 
-    async def _run_chain(self) -> Result:
+    async def _run_guarded(self) -> Result:
         active = ActiveCall(self.lanes, self.request.id, executing.get())
         token = executing.set(active)
         try:
+            if self.chain is None:
+                return await self._decide({})
+            self.context = self._execution()
             return await self.chain(self)
         except asyncio.CancelledError as raised:
             if was_asked_to_stop():
@@ -145,6 +152,17 @@ class Attempt:
         finally:
             active.is_active = False
             executing.reset(token)
+
+    def _execution(self) -> Execution:
+        request = self.request
+        return Execution(
+            request.id,
+            request.take_command(),
+            self.standing.stored(),
+            request.metadata,
+            request.expected_version,
+            self.recorded is not None,
+        )
 
     def error_of(self, raised: BaseException, doing: str) -> ExecutionError:
         """Return the error that stands for what a middleware raised."""
@@ -156,19 +174,22 @@ class Attempt:
 
     async def decide(self) -> Result:
         """Run the handler, or give the recorded answer in its place: the end of the chain."""
-        request = self.request
-        if self.recorded is not None:
-            return self._replay(self.recorded)
-        schema = self._schema()
-        result, self.said = await self.router._decide(
-            self.workflow, request.id, schema, self.context.command, self.context._items, request.metadata,
-            self.observers,
-        )
-        self.routed = result
-        return result
+        return await self._decide(self.context._items)
 
-    def _replay(self, recorded: RecordedAnswer) -> Result:
-        request, schema = self.request, self._schema()
+    async def _decide(self, items: dict[ContextKey[Any], Any]) -> Result:
+        request, schema = self.request, self.request.schema
+        if schema is None:
+            raise LookupError("create runs no handler")
+        if self.recorded is not None:
+            return self._replay(self.recorded, schema)
+        command = request.take_command() if self.context is None else self.context.command
+        self.routed, self.said = await self.router._decide(
+            self.workflow, request.id, schema, command, items, request.metadata, self.observers
+        )
+        return self.routed
+
+    def _replay(self, recorded: RecordedAnswer, schema: Schema) -> Result:
+        request = self.request
         is_same = recorded.command == schema.name and schema.same(recorded.fingerprint, request.fingerprint or "")
         if not is_same:
             return Failure(IdempotencyError(request.id, request.key or ""))
@@ -179,24 +200,23 @@ class Attempt:
         events = self.restorer.events(recorded.events, recorded.snapshot.model_version)
         return Success(workflow, events, replayed=True)
 
-    def _schema(self) -> Schema:
-        if self.request.schema is None:
-            raise LookupError("create runs no handler")
-        return self.request.schema
-
     # --- what is to be saved ---------------------------------------------------------------------------------------
 
     def _accepted(self, success: Success[Any, Any]) -> Decided:
         request, after, said = self.request, success.workflow, self.said
-        commit = NewCommit(
-            id=new_id(),
-            snapshot=after._snapshot,
-            command=RecordedMessage.of_text(self._schema().name, request.text),
-            events=tuple(said._recorded) if said is not None else (),
-            recorded_at=after._snapshot.updated_at,
-            metadata=request.metadata,
-            idempotency_key=request.key,
-            fingerprint=request.fingerprint,
+        name = request.schema.name if request.schema is not None else ""
+        commit = born(
+            NewCommit,
+            {
+                "id": new_id(),
+                "snapshot": after._snapshot,
+                "command": RecordedMessage.of_text(name, request.text),
+                "events": tuple(said._recorded) if said is not None else (),
+                "recorded_at": after._snapshot.updated_at,
+                "metadata": request.metadata,
+                "idempotency_key": request.key,
+                "fingerprint": request.fingerprint,
+            },
         )
         return Decided(success, commit, after)
 
@@ -209,4 +229,3 @@ class Attempt:
         workflow = type(initial)._of(snapshot, initial._schema, None)
         commit = NewCommit(new_id(), snapshot, None, (), now, request.metadata)
         return Decided(Success(workflow), commit, workflow)
-

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
-from .._model.commit import NewCommit, WorkflowCommit
+from .._model.commit import WorkflowCommit
 from .._model.middleware import Chain, Middleware, check_middleware, compose
 from .._model.observer import Observer, tell
 from .._model.parameters import WorkflowT
@@ -28,7 +28,7 @@ from ..errors import (
     settle,
 )
 from .attempt import Attempt, Decided
-from .mailbox import Call, Lane, Lapsed, Standing, is_reentrant, lanes_of, load_failure
+from .mailbox import Call, Lane, Lapsed, Standing, executing, is_reentrant, lanes_of, load_failure
 from .ports import ErasingStore, HistoryStore, StoreAdapter
 from .request import Request, check_version, read_request
 from .restore import Restorer
@@ -78,7 +78,7 @@ class WorkflowExecutor(Generic[WorkflowT]):
         self._restorer = Restorer(self._workflow, migrations)
         self._middleware: list[Middleware] = []
         self._observers: list[Observer] = []
-        self._chain: Chain = Attempt.decide
+        self._chain: Chain | None = None
 
     @property
     def router(self) -> WorkflowRouter[WorkflowT, Any]:
@@ -109,7 +109,9 @@ class WorkflowExecutor(Generic[WorkflowT]):
         self._observers.append(observer)
         return self
 
-    def _all_observers(self) -> tuple[Observer, ...]:
+    def _all_observers(self) -> Sequence[Observer]:
+        if not self._observers and not self._router._observers:
+            return ()
         return (*self._router._observers, *self._observers)
 
     # --- commands --------------------------------------------------------------------------------------------------
@@ -146,8 +148,7 @@ class WorkflowExecutor(Generic[WorkflowT]):
             settle(error)
             tell(observers, "failed", error, None, command)
             return Failure(cast("Any", error))
-        result = await executor._guarded(request, observers)
-        return cast("Success[WorkflowT, E] | Failure[R]", result)
+        return cast("Any", await executor._run(request, observers))
 
     async def create(
         self: WorkflowExecutor[Workflow[S, Any, E, R]],
@@ -176,8 +177,7 @@ class WorkflowExecutor(Generic[WorkflowT]):
             settle(error)
             tell(observers, "failed", error, None, None)
             return Failure(error)
-        result = await executor._guarded(request, observers)
-        return cast("Success[WorkflowT, E] | Failure[R]", result)
+        return cast("Any", await executor._run(request, observers))
 
     async def preview(
         self: WorkflowExecutor[Workflow[Any, C, E, R]],
@@ -194,47 +194,35 @@ class WorkflowExecutor(Generic[WorkflowT]):
         executor = cast("WorkflowExecutor[Any]", self)
         result: Result
         try:
-            request = read_request(
-                executor._definition, id, command, expected_version, None, metadata, executor._store
-            )
+            request = read_request(executor._definition, id, command, expected_version, None, metadata, executor._store)
             standing = Standing.of(await executor._load(id), 0)
             decided = await executor._attempt(request, standing, None, ()).run()
             result = decided.answer
         except ExecutionError as error:
             settle(error)
             result = Failure(cast("Any", error))
-        except Exception as raised:
+        except Exception as raised:  # noqa: BLE001 - no call raises an Exception
             result = Failure(executor._bug(raised))
         return cast("Success[WorkflowT, E] | Failure[R]", result)
 
-    async def _guarded(self, request: Request, observers: tuple[Observer, ...]) -> Result:
+    async def _run(self, request: Request, observers: Sequence[Observer]) -> Result:
+        """Take the request through its lane; the edge beyond which no `Exception` goes."""
         try:
-            if is_reentrant(self._lanes, request.id):
-                error = UnexpectedError(
-                    f"workflow {request.id!r} of {self._definition.name!r} is being executed by the call that now "
-                    "executes it again; return the next state, or send the command after this one"
-                )
-                tell(observers, "failed", error, None, request.command)
-                return Failure(error)
-            return await self._in_lane(request, observers)
+            if executing.get() is not None and is_reentrant(self._lanes, request.id):
+                return self._refuse_reentry(request, observers)
+            lane = self._lanes.enter(request.id)
+            call = lane.join(self._retries, request.expected_version)
+            while True:
+                try:
+                    verdict = await self._take_turn(lane, call, request, observers)
+                except Lapsed:
+                    self._tell_lapsed(call, observers)
+                else:
+                    return self._conclude(verdict, call, request, observers)
         except Exception as raised:
             return Failure(self._bug(raised))
 
-    async def _in_lane(self, request: Request, observers: tuple[Observer, ...]) -> Result:
-        lane = self._lanes.enter(request.id)
-        call = lane.join(self._retries, request.expected_version)
-        while True:
-            try:
-                verdict = await self._take_turn(lane, call, request, observers)
-            except Lapsed:
-                self._tell_lapsed(call, observers)
-                continue
-            except (KeyboardInterrupt, SystemExit):
-                await lane.quiet()  # those who wait get their answers first
-                raise
-            return self._conclude(verdict, call, request, observers)
-
-    async def _take_turn(self, lane: Lane, call: Call, request: Request, observers: tuple[Observer, ...]) -> Any:
+    async def _take_turn(self, lane: Lane, call: Call, request: Request, observers: Sequence[Observer]) -> Any:
         """Wait for the turn, decide, hand over what was decided; return the answer."""
         try:
             standing = await lane.turn(call)
@@ -242,50 +230,51 @@ class WorkflowExecutor(Generic[WorkflowT]):
         except StoreError as error:
             lane.leave(call)
             return error
+        except (KeyboardInterrupt, SystemExit):
+            lane.leave(call)
+            await lane.quiet()  # those who wait get their answers first
+            raise
         except BaseException:
             lane.leave(call)
             raise
         if decided.commit is None:
-            return await lane.answer(call, decided)
-        return await lane.accept(call, decided.commit, decided, decided.after)
+            verdict = lane.answer(call, decided)
+        else:
+            verdict = lane.accept(call, decided.commit, decided, decided.after)
+        return await lane.rest(call) if verdict is None else verdict
+
+    def _refuse_reentry(self, request: Request, observers: Sequence[Observer]) -> Result:
+        error = UnexpectedError(
+            f"workflow {request.id!r} of {self._definition.name!r} is being executed by the call that now "
+            "executes it again; return the next state, or send the command after this one"
+        )
+        tell(observers, "failed", error, None, request.command)
+        return Failure(error)
 
     def _attempt(
-        self, request: Request, standing: Standing, lane: Lane | None, observers: tuple[Observer, ...]
+        self, request: Request, standing: Standing, lane: Lane | None, observers: Sequence[Observer]
     ) -> Attempt:
-        return Attempt(
-            router=self._router,
-            restorer=self._restorer,
-            chain=self._chain,
-            lanes=self._lanes,
-            lane=lane,
-            request=request,
-            standing=standing,
-            observers=observers,
-        )
+        parts = (self._router, self._restorer, self._chain, self._lanes)
+        return Attempt(parts, lane, request, standing, observers)
 
-    def _tell_lapsed(self, call: Call, observers: tuple[Observer, ...]) -> None:
+    def _tell_lapsed(self, call: Call, observers: Sequence[Observer]) -> None:
         if call.conflict is not None:
             tell(observers, "conflicted", call.conflict)
             tell(observers, "retried", call.conflict.workflow_id, call.attempts)
             call.conflict = None
 
-    def _conclude(self, verdict: Any, call: Call, request: Request, observers: tuple[Observer, ...]) -> Result:
-        match verdict:
-            case Decided(answer=answer, commit=NewCommit() as commit):
-                if observers:
-                    tell(observers, "committed", commit.at(0))
-                return answer
-            case Decided(answer=answer):
-                if isinstance(answer, Failure) and not verdict.was_told:
-                    tell(observers, "failed", answer.error, None, request.command)
-                return answer
-            case ExecutionError() as error:
-                if isinstance(error, ConcurrencyConflictError) and call.conflict is not None:
-                    tell(observers, "conflicted", error)
-                tell(observers, "failed", error, None, request.command)
-                return Failure(cast("Any", error))
-            case _:
-                raise TypeError(f"no answer is a {type(verdict).__name__}")
+    def _conclude(self, verdict: Any, call: Call, request: Request, observers: Sequence[Observer]) -> Result:
+        if isinstance(verdict, Decided):
+            answer = verdict.answer
+            if observers and verdict.commit is not None:
+                tell(observers, "committed", verdict.commit.at(0))
+            elif observers and isinstance(answer, Failure) and not verdict.was_told:
+                tell(observers, "failed", answer.error, None, request.command)
+            return answer
+        if isinstance(verdict, ConcurrencyConflictError) and call.conflict is not None:
+            tell(observers, "conflicted", verdict)
+        tell(observers, "failed", verdict, None, request.command)
+        return Failure(verdict)
 
     def _bug(self, raised: Exception) -> UnexpectedError:
         error = UnexpectedError(f"workflow {self._definition.name!r}: Statewright itself failed; please report it")

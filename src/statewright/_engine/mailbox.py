@@ -14,12 +14,12 @@ import weakref
 from collections import deque
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .._model.commit import NewCommit
-from .._model.snapshot import WorkflowSnapshot
+from .._model.snapshot import WorkflowSnapshot, born
 from ..errors import (
     ConcurrencyConflictError,
     ExecutionError,
@@ -46,18 +46,15 @@ _LAST_BACKOFF: Final = 0.1
 class Standing:
     """A workflow as the next command finds it: stored, or about to be."""
 
-    __slots__ = ("commit_id", "read_at", "snapshot", "stored_commit_id", "version", "workflow")
+    workflow: Workflow[Any, Any, Any, Any] | None = None
+    """What an executor made of the snapshot, for the next one that would make the same."""
 
-    def __init__(
-        self, snapshot: WorkflowSnapshot | None, version: int, commit_id: str | None, read_at: int
-    ) -> None:
+    def __init__(self, snapshot: WorkflowSnapshot | None, version: int, commit_id: str | None, read_at: int) -> None:
         self.snapshot = snapshot
         self.version = version
         self.commit_id = commit_id
         self.read_at = read_at
         """The lane's tick at which reading it, or saving it, began."""
-        self.workflow: Workflow[Any, Any, Any, Any] | None = None
-        """What an executor made of the snapshot, for the next one that would make the same."""
 
     @classmethod
     def of(cls, stored: StoredWorkflow | None, read_at: int) -> Standing:
@@ -71,13 +68,9 @@ class Standing:
         return None if self.snapshot is None else StoredWorkflow(self.snapshot, self.version, self.commit_id)
 
 
-@dataclass(slots=True, eq=False)
 class Call:
     """One command in a lane."""
 
-    arrived: int
-    retries: int
-    expected_version: int | None
     attempts: int = 0
     wake: asyncio.Future[None] | None = None
     outcome: asyncio.Future[None] | None = None
@@ -92,9 +85,13 @@ class Call:
     is_gone: bool = False
     """The caller gave up waiting."""
 
+    def __init__(self, arrived: int, retries: int, expected_version: int | None) -> None:
+        self.arrived = arrived
+        self.retries = retries
+        self.expected_version = expected_version
 
-@dataclass(slots=True, eq=False)
-class Entry:
+
+class Entry(NamedTuple):
     """What was decided for a call: a commit, or an answer that rests on the commits before it."""
 
     call: Call
@@ -102,18 +99,19 @@ class Entry:
     commit: NewCommit | None
 
 
-@dataclass(slots=True, eq=False)
 class Fold:
     """Decisions that are saved together."""
 
-    standing: Standing
-    """What the first of them was decided on."""
-    opened: float
-    entries: list[Entry] = field(default_factory=list)
-    commits: list[NewCommit] = field(default_factory=list)
-    timers: list[Any] = field(default_factory=list)
     characters: int = 0
     ticked: int = 0
+    """The lane's tick at which saving it began."""
+
+    def __init__(self, standing: Standing, opened: float) -> None:
+        self.standing = standing
+        """What the first of them was decided on."""
+        self.opened = opened
+        self.entries: list[Entry] = []
+        self.commits: list[NewCommit] = []
 
 
 class Lapsed(Exception):
@@ -121,37 +119,26 @@ class Lapsed(Exception):
 
 
 _AGAIN: Final = ExecutionError()
+_identity: Final = id  # methods below have arguments of this name
 
 
 class Lane:
     """The commands of one workflow, in order of arrival."""
 
-    __slots__ = (
-        "_fold",
-        "_lanes",
-        "_loop",
-        "_paused",
-        "_queue",
-        "_quiet",
-        "_running",
-        "_saving",
-        "_standing",
-        "_tick",
-        "id",
-    )
+    # A lane is born for most commands, so that what most of them do not need costs nothing.
+    _running: Call | None = None
+    _fold: Fold | None = None
+    _saving: Fold | None = None
+    _standing: Standing | None = None
+    _paused: asyncio.TimerHandle | None = None
+    _quiet: asyncio.Future[None] | None = None
+    _tick: int = 0
 
     def __init__(self, lanes: Lanes, loop: asyncio.AbstractEventLoop, id: str) -> None:
         self.id = id
         self._lanes = lanes
         self._loop = loop
         self._queue: deque[Call] = deque()
-        self._running: Call | None = None
-        self._fold: Fold | None = None
-        self._saving: Fold | None = None
-        self._standing: Standing | None = None
-        self._paused: asyncio.TimerHandle | None = None
-        self._quiet: asyncio.Future[None] | None = None
-        self._tick = 0
 
     # --- what an executor calls ------------------------------------------------------------------------------------
 
@@ -177,11 +164,12 @@ class Lane:
             except BaseException:
                 self._withdraw(call)
                 raise
-        if self._standing is None:
-            return await self._load(call)
-        if self._fold is not None:
+        standing = self._standing
+        if standing is None:
+            standing = await self._load()
+        elif self._fold is not None:
             self._loop.call_soon(self._check_suspended, call)
-        return self._standing
+        return standing
 
     def leave(self, call: Call) -> None:
         """Give the lane up without a decision."""
@@ -191,8 +179,8 @@ class Lane:
         else:
             self._withdraw(call)
 
-    async def accept(self, call: Call, commit: NewCommit, answer: Any, after: Workflow[Any, Any, Any, Any]) -> Any:
-        """Hand over a commit; return the answer once it is durable.
+    def accept(self, call: Call, commit: NewCommit, answer: Any, after: Workflow[Any, Any, Any, Any]) -> Any:
+        """Hand over a commit; return the answer if it is durable already, else `None`: go on with `rest`.
 
         Raises:
             Lapsed: Decide again.
@@ -208,10 +196,10 @@ class Lane:
         fold.characters += len(commit.snapshot.text)
         standing = self._standing = Standing(commit.snapshot, commit.snapshot.version, commit.id, before.read_at)
         standing.workflow = after
-        return await self._rest(call)
+        return self._release(call)
 
-    async def answer(self, call: Call, answer: Any) -> Any:
-        """Hand over an answer that saves nothing; return it once everything that it rests on is durable.
+    def answer(self, call: Call, answer: Any) -> Any:
+        """Hand over an answer that saves nothing; return it if what it rests on is durable, else `None`, as `accept`.
 
         Raises:
             Lapsed: Decide again.
@@ -223,7 +211,7 @@ class Lane:
             if self._fold is None:
                 self._fold = Fold(self._standing, self._loop.time())
             self._fold.entries.append(Entry(call, answer, None))
-            return await self._rest(call)
+            return self._release(call)
         if self._standing.read_at < call.arrived:
             # What is remembered may be older than the call: nothing but a fresh read may refuse it.
             self._standing = None
@@ -231,6 +219,21 @@ class Lane:
         self._running = None
         self._continue()
         return answer
+
+    async def rest(self, call: Call) -> Any:
+        """Wait for the save that a decision rests on, and return the answer.
+
+        Raises:
+            Lapsed: Decide again.
+        """
+        call.outcome = self._loop.create_future()
+        try:
+            await call.outcome
+        except BaseException:
+            call.is_gone = True
+            raise
+        call.outcome = None
+        return self._verdict(call)
 
     def unsaved(self, key: str) -> NewCommit | None:
         """Return the commit under an idempotency key that has been decided and not yet saved."""
@@ -315,12 +318,12 @@ class Lane:
 
     # --- loading ---------------------------------------------------------------------------------------------------
 
-    async def _load(self, call: Call) -> Standing:
+    async def _load(self) -> Standing:
         self._tick += 1
         began = self._tick
         try:
             stored = await self._lanes.store.load(self.id)
-        except Exception as raised:
+        except Exception as raised:  # noqa: BLE001 - a user's store may raise anything
             error = load_failure(raised)
             self._running = None
             self._fail_waiting(error)
@@ -340,18 +343,12 @@ class Lane:
 
     # --- saving ----------------------------------------------------------------------------------------------------
 
-    async def _rest(self, call: Call) -> Any:
-        """Wait for the save that a decision rests on."""
+    def _release(self, call: Call) -> Any:
         self._running = None
         self._continue()
-        if call.verdict is None and not call.again:
-            call.outcome = self._loop.create_future()
-            try:
-                await call.outcome
-            except BaseException:
-                call.is_gone = True
-                raise
-            call.outcome = None
+        return self._verdict(call)
+
+    def _verdict(self, call: Call) -> Any:
         if call.again:
             call.again = False
             raise Lapsed
@@ -376,16 +373,19 @@ class Lane:
         self._saving = fold
         self._tick += 1
         fold.ticked = self._tick
-        options = SaveOptions(
-            id=self.id,
-            snapshot=fold.commits[-1].snapshot,
-            expected_version=fold.standing.version,
-            commits=tuple(fold.commits),
-            expected_commit_id=fold.standing.commit_id,
+        options = born(
+            SaveOptions,
+            {
+                "id": self.id,
+                "snapshot": fold.commits[-1].snapshot,
+                "expected_version": fold.standing.version,
+                "commits": tuple(fold.commits),
+                "expected_commit_id": fold.standing.commit_id,
+            },
         )
         try:
             saving = self._lanes.submit(options)
-        except Exception as raised:
+        except Exception as raised:  # noqa: BLE001 - a user's store may raise anything
             self._saved(fold, raised)
             return
         if saving.done():
@@ -436,7 +436,7 @@ class Lane:
                 worst = max(worst, call.attempts)
                 again.append(call)
         self._requeue(again)
-        found = getattr(conflict, "current", _UNREAD)
+        found: Any = getattr(conflict, "current", _UNREAD)
         self._standing = None if found is _UNREAD else Standing.of(found, fold.ticked)
         if again:
             self._pause(worst)
@@ -521,26 +521,22 @@ class Lanes:
         self.is_bound: bool = bool(getattr(store, "bound", False))
         self.max_commands = MAX_COMMANDS if folding is not None and not self.is_bound else 1
         self.keeps_commit_ids = folding is not None
-        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Lane]] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._lanes: dict[tuple[int, str], Lane] = {}
 
     def enter(self, id: str) -> Lane:
         """Return the lane of a workflow on the running loop."""
         loop = asyncio.get_running_loop()
-        lanes = self._by_loop.get(loop)
-        if lanes is None:
-            lanes = self._by_loop[loop] = {}
-        lane = lanes.get(id)
-        if lane is None:
-            lane = lanes[id] = Lane(self, loop, id)
+        key = (_identity(loop), id)
+        lane = self._lanes.get(key)
+        if lane is None or lane._loop is not loop:
+            lane = self._lanes[key] = Lane(self, loop, id)
         return lane
 
     def drop(self, lane: Lane) -> None:
         """Forget a lane that nobody is in."""
-        lanes = self._by_loop.get(lane._loop)
-        if lanes is not None and lanes.get(lane.id) is lane:
-            del lanes[lane.id]
+        key = (_identity(lane._loop), lane.id)
+        if self._lanes.get(key) is lane:
+            del self._lanes[key]
 
     def submit(self, options: SaveOptions) -> asyncio.Future[None]:
         """Begin a save that nobody's cancellation stops."""

@@ -12,7 +12,7 @@ from .._model.commit import Commit, NewCommit, RecordedMessage
 from .._model.snapshot import StoredWorkflow, WorkflowSnapshot
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SaveOptions:
     """One compare-and-swap: what is to be saved, and what must be there now."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _MAX_KEY = 255
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Request:
     """One call of `execute`, `preview` or `create`, checked."""
 
@@ -39,7 +39,7 @@ class Request:
     metadata: Mapping[str, Any]
     initial: Workflow[Any, Any, Any, Any] | None = None
     """What `create` is to store."""
-    is_fresh: bool = True
+    is_fresh: bool = field(default=True, init=False)
     """No handler has seen the command yet."""
 
     @classmethod
@@ -88,9 +88,11 @@ def read_request(
                 "or leave idempotency_key out"
             )
     facts = _read_metadata(name, metadata)
-    schema, value = read_command(definition, command)
+    schema, value, text = read_command(definition, command)
     fingerprint = schema.dump(value, exclude_unset=True) if key is not None else None
-    return Request(id, schema, value, schema.record(value), expected_version, key, fingerprint, facts)
+    if text is None:
+        text = schema.record(value)
+    return Request(id, schema, value, text, expected_version, key, fingerprint, facts)
 
 
 def check_version(workflow: str, version: Any) -> None:

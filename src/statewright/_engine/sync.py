@@ -51,14 +51,15 @@ class SyncExecutor(Generic[WorkflowT]):
             idempotency_key=idempotency_key,
             metadata=metadata,
         )
-        return cast("Any", self._thread.run(calling, "execute"))
+        return cast("Success[WorkflowT, E] | Failure[R]", self._thread.run(calling, "execute"))
 
     def create(
         self: SyncExecutor[Workflow[S, Any, E, R]], id: str, data: S, *, metadata: Mapping[str, Any] | None = None
     ) -> Success[WorkflowT, E] | Failure[R]:
         """As `WorkflowExecutor.create`."""
         inner = cast("Any", self._executor)
-        return cast("Any", self._thread.run(inner.create(id, data, metadata=metadata), "create"))
+        calling = inner.create(id, data, metadata=metadata)
+        return cast("Success[WorkflowT, E] | Failure[R]", self._thread.run(calling, "create"))
 
     def preview(
         self: SyncExecutor[Workflow[Any, C, E, R]],
@@ -71,7 +72,7 @@ class SyncExecutor(Generic[WorkflowT]):
         """As `WorkflowExecutor.preview`."""
         inner = cast("Any", self._executor)
         calling = inner.preview(id, command, expected_version=expected_version, metadata=metadata)
-        return cast("Any", self._thread.run(calling, "preview"))
+        return cast("Success[WorkflowT, E] | Failure[R]", self._thread.run(calling, "preview"))
 
     def get(self, id: str) -> WorkflowT | None:
         """As `WorkflowExecutor.get`."""
@@ -86,7 +87,8 @@ class SyncExecutor(Generic[WorkflowT]):
     ) -> list[WorkflowCommit[E]]:
         """As `WorkflowExecutor.history`."""
         inner = cast("Any", self._executor)
-        return cast("Any", self._thread.run(inner.history(id, after=after, limit=limit), "history"))
+        calling = inner.history(id, after=after, limit=limit)
+        return cast("list[WorkflowCommit[E]]", self._thread.run(calling, "history"))
 
     def available_commands(self, id: str) -> dict[str, dict[str, Any]]:
         """As `WorkflowExecutor.available_commands`."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import types
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ForwardRef, Never, NoReturn, Union, get_args, get_origin
+from typing import Never as ExtensionNever
 
-from typing_extensions import Never as ExtensionNever
 from typing_extensions import TypeAliasType
 
 NOTHING = type(None)

@@ -12,7 +12,7 @@ from typing import Any, Generic, Self
 from typing_extensions import TypeVar
 
 from .plain import to_text, to_value
-from .snapshot import Frozen, WorkflowSnapshot
+from .snapshot import Frozen, WorkflowSnapshot, born
 
 EventT = TypeVar("EventT", covariant=True, default=Any)
 
@@ -44,9 +44,7 @@ class RecordedMessage(Frozen):
     @classmethod
     def of_text(cls, type: str, text: str) -> Self:
         """Make a message of data that is JSON text already, unchecked."""
-        message = cls.__new__(cls)
-        message.__dict__.update(type=type, text=text)
-        return message
+        return born(cls, {"type": type, "text": text})
 
     @property
     def data(self) -> Any:
@@ -69,7 +67,7 @@ class RecordedMessage(Frozen):
         return f"RecordedMessage(type={self.type!r}, data={self.data!r})"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NewCommit:
     """A commit that has not been saved: it has no position yet."""
 

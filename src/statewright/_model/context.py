@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Final, Generic, TypeVar, overload
 
 from ..errors import InvalidDataError, Issue, mark_fresh
 from .commit import RecordedMessage
@@ -37,7 +37,6 @@ class ContextKey(Generic[T]):
 class Bag:
     """A typed bag that travels from the executor's middleware to the handler, fresh for each attempt."""
 
-    __slots__ = ("_items",)
     _items: dict[ContextKey[Any], Any]
 
     def __getitem__(self, key: ContextKey[T]) -> T:
@@ -71,27 +70,17 @@ class Context(Bag, Generic[ContextEventT, ContextDepsT]):
     `Context[OrderPlaced, Deps]`.
     """
 
-    __slots__ = (
-        "_command",
-        "_data",
-        "_definition",
-        "_deps",
-        "_events",
-        "_faults",
-        "_metadata",
-        "_recorded",
-        "_state",
-        "_timers",
-        "id",
-        "now",
-        "version",
-    )
+    # Said by few handlers, so that a context begins without them.
+    _faults: Faults | None = None
+    _events: Sequence[Any] = ()
+    _recorded: Sequence[RecordedMessage] = ()
+    _timers: Sequence[TimerChange] = ()
 
-    id: str
+    id: Final[str]
     """The workflow's id."""
-    version: int
+    version: Final[int]
     """The version before this command; 0 before creation."""
-    now: datetime
+    now: Final[datetime]
     """The present, aware, in UTC: one instant for the whole dispatch, from the router's clock."""
 
     def __init__(
@@ -118,14 +107,10 @@ class Context(Bag, Generic[ContextEventT, ContextDepsT]):
         self._command = command
         self._metadata = metadata
         self._items = items
-        self._faults: Faults | None = None
         if guarded and deps is not None:
             self._faults = Faults()
             deps = guard(deps, self._faults)
         self._deps = deps
-        self._events: list[Any] = []
-        self._recorded: list[RecordedMessage] = []
-        self._timers: list[TimerChange] = []
 
     @property
     def deps(self) -> ContextDepsT:
@@ -170,8 +155,8 @@ class Context(Bag, Generic[ContextEventT, ContextDepsT]):
             issue = Issue((), f"expected one of {declared}, found {type(event).__name__}", "undeclared_event")
             raise mark_fresh(InvalidDataError("event", [issue], subject=f"{self._definition.name} event"))
         text, loaded = schema.accept(event)
-        self._events.append(loaded)
-        self._recorded.append(RecordedMessage.of_text(schema.name, text))
+        self._events = (*self._events, loaded)
+        self._recorded = (*self._recorded, RecordedMessage.of_text(schema.name, text))
 
     @overload
     def schedule(
@@ -215,7 +200,8 @@ class Context(Bag, Generic[ContextEventT, ContextDepsT]):
             raise self._refused("argument", "delay is a timedelta that is not negative")
         text, _ = schema.accept(command)
         message = RecordedMessage.of_text(schema.name, text)
-        self._timers.append(ScheduledTimer(self._key(schema.name if key is None else key), message, delay, at, keep))
+        timer = ScheduledTimer(self._key(schema.name if key is None else key), message, delay, at, keep)
+        self._timers = (*self._timers, timer)
 
     def cancel(self, key: str) -> None:
         """Cancel a timer by its key; a key that is not scheduled is none of anybody's business.
@@ -223,7 +209,7 @@ class Context(Bag, Generic[ContextEventT, ContextDepsT]):
         Raises:
             InvalidDataError: (`source="argument"`) The key is no key.
         """
-        self._timers.append(CancelledTimer(self._key(key)))
+        self._timers = (*self._timers, CancelledTimer(self._key(key)))
 
     def _key(self, key: object) -> str:
         if not isinstance(key, str) or not 1 <= len(key) <= 255 or "\0" in key:
@@ -238,19 +224,17 @@ class Context(Bag, Generic[ContextEventT, ContextDepsT]):
 class Execution(Bag):
     """What an executor's middleware is told about one attempt at a command."""
 
-    __slots__ = ("command", "expected_version", "id", "metadata", "replayed", "stored")
-
-    id: str
+    id: Final[str]
     """The workflow's id."""
-    command: Any
+    command: Final[Any]
     """The validated command."""
-    stored: StoredWorkflow | None
+    stored: Final[StoredWorkflow | None]
     """The workflow as it is stored, or about to be by the commands before; `None` only for a command that creates."""
-    metadata: Mapping[str, Any]
+    metadata: Final[Mapping[str, Any]]
     """What the caller sent beside the command; empty if nothing was."""
-    expected_version: int | None
+    expected_version: Final[int | None]
     """The version that the caller expects, if any."""
-    replayed: bool
+    replayed: Final[bool]
     """Whether the command was accepted before: the first answer is given again in the place of the handler."""
 
     def __init__(

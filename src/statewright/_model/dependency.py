@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 import enum
 import inspect
@@ -14,7 +14,7 @@ from typing import Any
 # Values that cannot fail: nothing is called on them that could be blamed on a dependency.
 _INERT = (
     *(str, bytes, int, float, complex, bool, type(None), type(Ellipsis), enum.Enum, uuid.UUID, decimal.Decimal),
-    *(datetime.date, datetime.time, datetime.timedelta, list, tuple, dict, set, frozenset, type, types.ModuleType),
+    *(dt.date, dt.time, dt.timedelta, list, tuple, dict, set, frozenset, type, types.ModuleType),
 )
 
 
@@ -50,8 +50,8 @@ class _Deps:
         object.__setattr__(self, "_Deps__target", target)
         object.__setattr__(self, "_Deps__faults", faults)
 
-    @property
-    def __class__(self) -> Any:
+    @property  # type: ignore[misc]  # read-only; it is what `isinstance` asks
+    def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride]
         return type(self.__target)
 
     def __getattr__(self, name: str) -> Any:
@@ -109,8 +109,8 @@ class _Guarded:
         object.__setattr__(self, "_name", name)
         object.__setattr__(self, "_faults", faults)
 
-    @property
-    def __class__(self) -> Any:
+    @property  # type: ignore[misc]  # read-only; it is what `isinstance` asks
+    def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride]
         return type(self._target)
 
     def __getattr__(self, name: str) -> Any:
@@ -137,7 +137,9 @@ class _Guarded:
     def __enter__(self) -> Any:
         return self._noting(lambda: type(self._target).__enter__(self._target))
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> Any:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> Any:
         try:
             return type(self._target).__exit__(self._target, kind, error, trace)
         except Exception as raised:
@@ -150,7 +152,9 @@ class _Guarded:
         result = await _awaited(entered, self._name, self._faults)
         return wrap(result, self._name, self._faults)
 
-    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> Any:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> Any:
         try:
             return await type(self._target).__aexit__(self._target, kind, error, trace)
         except Exception as raised:

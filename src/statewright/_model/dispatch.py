@@ -112,7 +112,7 @@ class Dispatch:
                 outcome = route.function(context._data, context._command)
             if type(outcome) not in self.definition.states.by_type and inspect.isawaitable(outcome):
                 outcome = await outcome
-        except Exception as raised:
+        except Exception as raised:  # noqa: BLE001 - a dispatch never raises
             return Failure(self.error_of(raised, f"handler {route.handler.name} raised"))
         except asyncio.CancelledError as raised:
             if was_asked_to_stop():

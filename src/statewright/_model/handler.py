@@ -79,7 +79,9 @@ class _Reader:
         parameters = self.positional(signature)
         states = self.members("state", parameters[0].annotation, self.definition.states.by_type, or_none=True)
         commands = self.members("command", parameters[1].annotation, self.definition.commands.by_type)
-        targets = self.members("return", _awaited(signature.return_annotation), self.definition.states.by_type, True)
+        targets = self.members(
+            "return", _awaited(signature.return_annotation), self.definition.states.by_type, or_none=True
+        )
         if not states or not commands:
             raise self.wrong("is annotated to apply to nothing")
         if NOTHING in states and targets == (NOTHING,):
@@ -112,7 +114,7 @@ class _Reader:
         return positional[:3]
 
     def members(
-        self, role: str, annotation: Any, declared: Mapping[type[Any], Any], or_none: bool = False
+        self, role: str, annotation: Any, declared: Mapping[type[Any], Any], *, or_none: bool = False
     ) -> tuple[type[Any], ...]:
         if annotation is inspect.Parameter.empty:
             raise self.wrong(f"has no annotation for its {role}; annotations are the registration")
@@ -137,7 +139,7 @@ def _source(function: Any) -> Any:
             function = function.__func__
         elif hasattr(function, "__wrapped__"):
             function = function.__wrapped__
-        elif not hasattr(function, "__code__") and hasattr(type(function), "__call__"):
+        elif not hasattr(function, "__code__") and hasattr(type(function), "__call__"):  # noqa: B004 - its function is wanted
             call = type(function).__call__
             if not hasattr(call, "__code__") and not hasattr(call, "__wrapped__"):
                 return function

@@ -50,5 +50,5 @@ def tell(observers: Iterable[Observer], method: str, *facts: Any) -> None:
     for observer in observers:
         try:
             getattr(observer, method)(*facts)
-        except Exception:
+        except Exception:  # noqa: BLE001 - it is logged, and an observer changes nothing
             _log.exception("observer failed", extra={"observer": type(observer).__qualname__, "method": method})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Never
 
-from typing_extensions import Never, TypeVar
+from typing_extensions import TypeVar
 
 from ..errors import DomainError
 

@@ -57,7 +57,8 @@ class Registry:
         self._included: dict[Pair, Registration] = {}
         self._middleware: list[Middleware] = []
         self._state_middleware: list[tuple[frozenset[type[Any]], Middleware]] = []
-        self._routes: dict[Pair, Route | None] = {}
+        self.routes: dict[Pair, Route | None] = {}
+        """The ways found so far, for whoever would rather not call `route`."""
 
     # --- registration ----------------------------------------------------------------------------------------------
 
@@ -75,7 +76,7 @@ class Registry:
                     raise self._tie(pair, other.handler, handler)
         for pair in pairs:
             self._own.setdefault(pair, []).append(registration)
-        self._routes.clear()
+        self.routes.clear()
 
     def use(self, middleware: Middleware, states: frozenset[type[Any]] | None) -> None:
         """Add a middleware around all handlers, or around those of some states."""
@@ -83,7 +84,7 @@ class Registry:
             self._middleware.append(middleware)
         else:
             self._state_middleware.append((states, middleware))
-        self._routes.clear()
+        self.routes.clear()
 
     def include(self, other: Registry) -> None:
         """Copy the handlers of another registry as they are now; the ones here win.
@@ -104,7 +105,7 @@ class Registry:
         for pair in copies.keys() & self._included.keys():
             raise self._tie(pair, self._included[pair].handler, copies[pair].handler)
         self._included.update(copies)
-        self._routes.clear()
+        self.routes.clear()
 
     def _tie(self, pair: Pair, first: Handler, second: Handler) -> DefinitionError:
         state = "None" if pair[0] is NOTHING else pair[0].__name__
@@ -131,9 +132,9 @@ class Registry:
     def route(self, pair: Pair, endpoint: Chain) -> Route | None:
         """Return the way of a command in a state; `None` if there is none."""
         try:
-            return self._routes[pair]
+            return self.routes[pair]
         except KeyError:
-            route = self._routes[pair] = self._build(pair, endpoint)
+            route = self.routes[pair] = self._build(pair, endpoint)
             return route
 
     def _build(self, pair: Pair, endpoint: Chain) -> Route | None:

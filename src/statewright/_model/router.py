@@ -14,6 +14,7 @@ from typing_extensions import TypeVar as DefaultTypeVar
 
 from ..errors import (
     DefinitionError,
+    DomainError,
     ExecutionError,
     InvalidDataError,
     Issue,
@@ -38,7 +39,8 @@ from .workflow import Workflow, check_id
 S = TypeVar("S")
 C = TypeVar("C")
 E = TypeVar("E")
-R = TypeVar("R")
+R = TypeVar("R", bound=DomainError)
+T = TypeVar("T")
 X = TypeVar("X")
 Y = TypeVar("Y")
 W = TypeVar("W")
@@ -149,20 +151,20 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
 
     @overload
     def on(
-        self: _Accepts[R, _Makes[Any, Any]], handler: Callable[[S, C], Awaitable[R]], /
-    ) -> Callable[[S, C], Awaitable[R]]: ...
+        self: _Accepts[T, _Makes[Any, Any]], handler: Callable[[S, C], Awaitable[T]], /
+    ) -> Callable[[S, C], Awaitable[T]]: ...
     @overload
     def on(
-        self: _Accepts[R, _Makes[E, Y]], handler: Callable[[S, C, Context[E, Y]], Awaitable[R]], /
-    ) -> Callable[[S, C, Context[E, Y]], Awaitable[R]]: ...
+        self: _Accepts[T, _Makes[E, Y]], handler: Callable[[S, C, Context[E, Y]], Awaitable[T]], /
+    ) -> Callable[[S, C, Context[E, Y]], Awaitable[T]]: ...
     @overload
-    def on(self: _Accepts[R, Any], handler: Callable[[S, C], R], /) -> Callable[[S, C], R]: ...
+    def on(self: _Accepts[T, Any], handler: Callable[[S, C], T], /) -> Callable[[S, C], T]: ...
     @overload
     def on(
-        self: _Accepts[R, _Makes[E, Y]], handler: Callable[[S, C, Context[E, Y]], R], /
-    ) -> Callable[[S, C, Context[E, Y]], R]: ...
+        self: _Accepts[T, _Makes[E, Y]], handler: Callable[[S, C, Context[E, Y]], T], /
+    ) -> Callable[[S, C, Context[E, Y]], T]: ...
     @overload
-    def on(self, *, use: Sequence[Middleware]) -> Callable[[H], H]: ...
+    def on(self, /, *, use: Sequence[Middleware]) -> Callable[[H], H]: ...
     def on(self: Any, handler: Any = None, /, *, use: Sequence[Middleware] = ()) -> Any:
         """Register a handler by its annotations: `(state, command[, ctx]) -> next state | None`.
 
@@ -264,7 +266,7 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
 
     async def dispatch(
         self: WorkflowRouter[Workflow[X, C, E, R], Any],
-        workflow: Workflow[X, C, E, R] | None,
+        workflow: WorkflowT | None,
         command: C | Mapping[str, Any],
         *,
         id: str | None = None,
@@ -284,13 +286,14 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
         router = cast("WorkflowRouter[Any, Any]", self)
         try:
             found_id = router._identify(workflow, id)
-            schema, value = read_command(router._definition, command)
+            schema, value, _ = read_command(router._definition, command)
         except (InvalidDataError, RoutingError) as error:
             settle(error)
             tell(router._observers, "failed", error, workflow, command)
             return Failure(error)
         facts = NO_METADATA if metadata is None else read_only(metadata)
-        result, _ = await router._decide(workflow, found_id, schema, value, {}, facts, router._observers)
+        given: Any = workflow
+        result, _ = await router._decide(given, found_id, schema, value, {}, facts, router._observers)
         return cast("Success[WorkflowT, E] | Failure[R]", result)
 
     def _identify(self, workflow: object, id: str | None) -> str:
@@ -320,8 +323,8 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
         observers: Sequence[Observer],
     ) -> tuple[Result, Context[Any, Any] | None]:
         """Run one validated command; return the result, and the context with what the handler said."""
-        state = NOTHING if workflow is None else workflow._schema.type
-        route = self._registry.route((state, schema.type), Dispatch.run)
+        pair = (NOTHING if workflow is None else workflow._schema.type, schema.type)
+        route = self._registry.routes.get(pair) or self._registry.route(pair, Dispatch.run)
         if route is None or self._lacks_deps:
             failure = Failure(self._no_way(workflow, schema))
             if observers:
@@ -336,14 +339,8 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
         dispatch = Dispatch(self._definition, self._workflow, workflow, route, context)
         if observers:
             tell(observers, "dispatch_started", workflow, command)
-        result: Result | None = None
-        try:
-            result = await (dispatch.run() if route.chain is None else route.chain(dispatch))
-        finally:
-            if observers:
-                ended = result if result is not None else Failure(UnexpectedError("the dispatch was cancelled"))
-                _report(observers, workflow, command, ended)
-        return result, context
+            return await _observed(dispatch, command, observers), context
+        return await (dispatch.run() if route.chain is None else route.chain(dispatch)), context
 
     def _context(
         self,
@@ -360,7 +357,8 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
             now = now.astimezone(UTC)
         version, state, data = 0, None, None
         if workflow is not None:
-            version, state, data = workflow.version, workflow.state, workflow._take()
+            snapshot = workflow._snapshot
+            version, state, data = snapshot.version, snapshot.state, workflow._take()
         return Context(
             self._definition,
             id,
@@ -392,6 +390,15 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
         return [commands[each].name for each in self._registry.commands_in(at)]
 
 
+async def _observed(dispatch: Dispatch, command: Any, observers: Sequence[Observer]) -> Result:
+    result: Result = Failure(UnexpectedError("the dispatch was cancelled"))
+    try:
+        result = await (dispatch.run() if dispatch.route.chain is None else dispatch.route.chain(dispatch))
+    finally:
+        _report(observers, dispatch.workflow, command, result)
+    return result
+
+
 def _report(observers: Sequence[Observer], workflow: Any, command: Any, result: Result) -> None:
     match result:
         case Success(workflow=after, events=events):
@@ -404,8 +411,8 @@ def _report(observers: Sequence[Observer], workflow: Any, command: Any, result: 
     tell(observers, "dispatch_ended", workflow, command, result)
 
 
-def read_command(definition: Definition, command: Any) -> tuple[Schema, Any]:
-    """Return a command's schema and its validated value, from an instance or from the wire form.
+def read_command(definition: Definition, command: Any) -> tuple[Schema, Any, str | None]:
+    """Return a command's schema, its validated value and, from an instance, its text.
 
     The value shares nothing with what was given.
 
@@ -415,11 +422,11 @@ def read_command(definition: Definition, command: Any) -> tuple[Schema, Any]:
     """
     schema = definition.commands.by_type.get(type(command))
     if schema is not None:
-        loaded = schema.accept(command)[1]
+        text, loaded = schema.accept(command)
         if isinstance(command, BaseModel):
             # What was set, and not only defaulted, is part of what the caller said.
             loaded.__pydantic_fields_set__.intersection_update(command.model_fields_set)
-        return schema, loaded
+        return schema, loaded, text
     if not isinstance(command, Mapping):
         raise _unknown_command(definition, type(command).__name__)
     name = command.get("type")
@@ -433,7 +440,7 @@ def read_command(definition: Definition, command: Any) -> tuple[Schema, Any]:
     payload = command.get("payload", MappingProxyType({}))
     if payload is None:
         raise _envelope(definition, ("payload",), "null is no payload; leave it out for an empty one", "null_payload")
-    return schema, schema.receive(payload)
+    return schema, schema.receive(payload), None
 
 
 def _unknown_command(definition: Definition, name: str) -> RoutingError:

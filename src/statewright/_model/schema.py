@@ -17,7 +17,8 @@ from .survival import find_mortal_field, is_plain, with_symmetric_bytes
 
 Kind: TypeAlias = Literal["state", "command", "event", "error"]
 
-_FLAWS = (b"\\u0000", b"NaN", b"Infinity")
+_NUL = b"\\u0000"
+_NOT_FINITE = (b"NaN", b"Infinity")
 _BYTES_HINT = 'bytes that are not UTF-8 need model_config = ConfigDict(ser_json_bytes="base64") on their model'
 
 
@@ -127,7 +128,7 @@ class Schema:
             raise self.invalid(self._explain(value, issues_of(exc))) from None
         except (PydanticSerializationError, ValueError, TypeError, RecursionError) as exc:
             raise self.invalid(self._unwritable(value, exc)) from exc
-        if not (self._is_plain and loaded.__dict__ == value.__dict__) or any(flaw in text for flaw in _FLAWS):
+        if _NUL in text or not self._is_plain or loaded.__dict__ != value.__dict__:
             self._examine(value, text, loaded)
         return text.decode(), loaded
 
@@ -141,7 +142,7 @@ class Schema:
             self.ready()
         try:
             text = to_json(payload, inf_nan_mode="constants")
-            if any(flaw in text for flaw in _FLAWS):
+            if _NUL in text or any(word in text for word in _NOT_FINITE):
                 check_plain(payload)
             return self._load(text)
         except ValidationError as exc:

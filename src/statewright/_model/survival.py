@@ -47,10 +47,11 @@ def with_symmetric_bytes(schema: Node) -> Node | None:
             return node
         mended = {key: value if key in {"metadata", "cls"} else mend(value) for key, value in node.items()}
         config = mended.get("config")
-        if isinstance(config, dict) and config.get("ser_json_bytes", "utf8") != "utf8":
-            if "val_json_bytes" not in config:
+        if isinstance(config, dict) and "val_json_bytes" not in config:
+            writes = config.get("ser_json_bytes", "utf8")
+            if writes != "utf8":
                 found = True
-                mended["config"] = config | {"val_json_bytes": config["ser_json_bytes"]}
+                mended["config"] = config | {"val_json_bytes": writes}
         return mended
 
     mended = mend(schema)
@@ -97,9 +98,8 @@ def _mortal_in_fields(node: Node, path: str) -> Iterator[tuple[str, str]]:
 def _reads_what_it_writes(name: str, field: Node) -> bool:
     written = field.get("serialization_alias", name)
     alias = field.get("validation_alias")
-    if alias is None or alias == written or written == name:
-        # Reading by name may be on (`validate_by_name`); where it is not, the save itself refuses.
-        return alias is None or alias == written or alias != name
+    if alias is None or written in (alias, name):
+        return True  # reading by name may be on (`validate_by_name`); where it is not, the save itself refuses
     if isinstance(alias, list):
         choices = alias if alias and isinstance(alias[0], list) else [alias]
         return any(choice == [written] for choice in choices)
@@ -131,7 +131,7 @@ def _nodes(node: Node) -> Iterator[dict[str, Any]]:
 
 
 def _is_plain_node(node: dict[str, Any]) -> bool:
-    if node["type"] not in _PLAIN or "serialization" in node and not _is_pydantics(node["serialization"]):
+    if node["type"] not in _PLAIN or ("serialization" in node and not _is_pydantics(node["serialization"])):
         return False
     if node["type"] == "model":
         cls, config = node["cls"], node.get("config") or {}

@@ -14,7 +14,7 @@ from ..errors import DefinitionError, InvalidDataError, Issue, RestoreError, iss
 from .definition import Definition
 from .parameters import CommandT, ErrorT, EventT, StateT
 from .schema import Schema
-from .snapshot import Frozen, WorkflowSnapshot
+from .snapshot import Frozen, WorkflowSnapshot, born
 from .visibility import client_schema, client_view
 
 _MAX_ID = 255
@@ -141,9 +141,7 @@ class Workflow(Frozen, Generic[StateT, CommandT, EventT, ErrorT]):
 
     @classmethod
     def _of(cls, snapshot: WorkflowSnapshot, schema: Schema, loaded: Any) -> Self:
-        workflow = cls.__new__(cls)
-        workflow.__dict__.update(_snapshot=snapshot, _schema=schema, _exposed=None, _private=loaded)
-        return workflow
+        return born(cls, {"_snapshot": snapshot, "_schema": schema, "_exposed": None, "_private": loaded})
 
     def _take(self) -> Any:
         """Return a copy of the state that nobody else has: a handler may change it."""

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, Self
 
 from .._engine.ports import FoldingStore, RecordedAnswer, SaveOptions, StoreAdapter, StoredWorkflow
 from .._model.commit import Commit, NewCommit, new_id
@@ -34,12 +35,12 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._rows: dict[str, _Row] = {}
-        self._log: list[Commit] = []
+        self._log: list[tuple[int, NewCommit]] = []
         self._position = 0
         self._lock = threading.Lock()  # an executor's `sync()` runs on a thread of its own
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
 
-    async def __aenter__(self) -> MemoryStore:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -61,6 +62,9 @@ class MemoryStore:
         Raises:
             ConcurrencyConflictError: It is another one.
         """
+        self._save(options)
+
+    def _save(self, options: SaveOptions) -> None:
         with self._lock:
             row = self._rows.get(options.id)
             actual = 0 if row is None else row.current.version
@@ -69,7 +73,8 @@ class MemoryStore:
                 conflict.__dict__["current"] = None if row is None else row.current
                 raise conflict
             self._keep(options, row)
-        self._notify()
+        if self._waiting:
+            self._notify()
 
     def _keep(self, options: SaveOptions, row: _Row | None) -> None:
         snapshot = options.snapshot
@@ -81,8 +86,9 @@ class MemoryStore:
         row.current = current
         for commit in options.commits:
             self._position += 1
-            row.commits.append((self._position, commit))
-            self._log.append(commit.at(self._position))
+            numbered = (self._position, commit)
+            row.commits.append(numbered)
+            self._log.append(numbered)
             if commit.idempotency_key is not None and commit.command is not None:
                 row.answers[commit.idempotency_key] = RecordedAnswer(
                     commit.command.type, commit.fingerprint or "", commit.snapshot, commit.events
@@ -93,13 +99,12 @@ class MemoryStore:
     def submit(self, options: SaveOptions) -> asyncio.Future[None]:
         """Save at once; return the outcome as a future."""
         outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        saving = self.save(options)
         try:
-            saving.send(None)
-        except StopIteration:
-            outcome.set_result(None)
-        except Exception as error:
+            self._save(options)
+        except Exception as error:  # noqa: BLE001 - it is the outcome
             outcome.set_exception(error)
+        else:
+            outcome.set_result(None)
         return outcome
 
     async def recall(self, id: str, key: str) -> RecordedAnswer | None:
@@ -123,8 +128,8 @@ class MemoryStore:
 
     async def commits(self, *, after: int = 0, limit: int = 1000) -> list[Commit]:
         """Return commits with a position above `after`, in order of position."""
-        start = bisect.bisect_right(self._log, after, key=lambda commit: commit.position)
-        return self._log[start : start + limit]
+        start = bisect.bisect_right(self._log, after, key=itemgetter(0))
+        return [commit.at(position) for position, commit in self._log[start : start + limit]]
 
     async def subscribe(self, *, after: int = 0) -> AsyncIterator[Commit]:
         """Yield commits with a position above `after`, and wait for more."""
@@ -163,7 +168,7 @@ class MemoryStore:
         """Remove everything that is kept of a workflow; return whether there was anything."""
         with self._lock:
             row = self._rows.pop(id, None)
-            self._log = [commit for commit in self._log if commit.workflow_id != id]
+            self._log = [numbered for numbered in self._log if numbered[1].snapshot.id != id]
         return row is not None
 
     def _notify(self) -> None:

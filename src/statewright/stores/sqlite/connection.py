@@ -122,50 +122,62 @@ class Database:
             self.lock.open()
             try:
                 with self.lock:
-                    self._connect()
+                    self.connection = self._connect()
             except BaseException:
                 self.lock.close()
                 raise
 
-    def _connect(self) -> None:
-        self.connection = connect(self.settings)
+    def _connect(self) -> sqlite3.Connection:
+        connection = connect(self.settings)
         try:
-            mode = self.connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
             if mode != "wal" and not self.settings.in_memory:
                 raise StoreError(
                     f"{self.settings.path!r} cannot have a write-ahead log (its journal mode stays {mode!r}): "
                     "move it to a local file system"
                 )
         except BaseException:
-            self.connection.close()
+            connection.close()
             raise
+        return connection
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, erasing: bool = False) -> Iterator[sqlite3.Connection]:
         """Write in one transaction, committed where the block ends; a block may roll it back itself.
+
+        Args:
+            erasing: Whether pages that get free are overwritten with zeros, too, which costs writes.
 
         Raises:
             StoreUnavailableError: Somebody else kept the file locked.
             OutcomeUnknownError: The COMMIT failed, and may have happened.
             sqlite3.Error: What SQLite refused; nothing was saved.
         """
+        if self.is_doubtful:
+            self.reopen()
         with self.lock:
             connection = self.connection
+            if erasing:
+                connection.execute("PRAGMA secure_delete = ON")
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
             except BaseException:
                 self._roll_back()
                 raise
-            if connection.in_transaction:
-                self._commit()
+            else:
+                if connection.in_transaction:
+                    self._commit()
+            finally:
+                if erasing:
+                    connection.execute("PRAGMA secure_delete = FAST")
 
     def _commit(self) -> None:
         try:
             self.connection.execute("COMMIT")
         except FAULTS as exc:
             self._roll_back()
-            if result_code(exc) in _NOTHING_SAVED:
+            if result_code(exc) in _NOTHING_SAVED or self.settings.in_memory:
                 raise
             self.is_doubtful = True
             raise OutcomeUnknownError(
@@ -184,23 +196,28 @@ class Database:
     def reopen(self) -> None:
         """Settle what a failed COMMIT left open: whatever can be read afterwards is on disk, and nothing else is.
 
-        A failed fsync says nothing about which frames of the log are on disk, and later ones of the same pages may be
-        reported as written although they are not. So the log is emptied: what stands in it is written to the database
-        anew, and synced there.
+        A failed fsync does not say which frames of the log are on disk, and a later one may report them as written
+        although they are not. So the log is emptied: what stands in it is written to the database anew, and synced there.
 
         Raises:
             StoreUnavailableError: It does not work yet.
         """
         with translated(self.settings.path), self.lock:
+            fresh = self._connect()
+            try:
+                is_busy, _, _ = fresh.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if is_busy:
+                    raise StoreUnavailableError(
+                        f"{self.settings.path!r} takes no writes since a COMMIT failed: another connection reads it, so "
+                        "that its log cannot be emptied; nothing was saved, try again"
+                    )
+                fresh.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            except BaseException:
+                fresh.close()
+                raise
             with contextlib.suppress(*FAULTS):
                 self.connection.close()
-            self._connect()
-            is_busy, _, _ = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if is_busy:
-                raise StoreUnavailableError(
-                    f"{self.settings.path!r} takes no writes since a COMMIT failed: another connection reads it, so "
-                    "that the log cannot be emptied; nothing was saved, try again"
-                )
+            self.connection = fresh
             self.is_doubtful = False
 
     def close(self) -> None:

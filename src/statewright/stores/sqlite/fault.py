@@ -52,7 +52,7 @@ def translate(exc: BaseException, path: str) -> ExecutionError:
         exc: What was raised, one of `FAULTS`.
         path: The file, as the message names it.
     """
-    code = result_code(exc)
+    code = result_code(exc) or sqlite3.SQLITE_OK
     if code in _UNAVAILABLE:
         error: ExecutionError = StoreUnavailableError(f"{path!r} {_UNAVAILABLE[code]} ({exc}); nothing was saved")
     elif code in _BROKEN:
@@ -68,7 +68,7 @@ def translate(exc: BaseException, path: str) -> ExecutionError:
 def result_code(exc: BaseException) -> int | None:
     """Return SQLite's primary result code; `None` for what the driver found without asking SQLite."""
     extended = getattr(exc, "sqlite_errorcode", None)
-    return None if extended is None else int(extended) & 0xFF
+    return None if extended is None else int(extended) & 0xFF  # the upper bits say more than we need
 
 
 def is_unfit(exc: BaseException) -> bool:

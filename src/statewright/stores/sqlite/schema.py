@@ -99,7 +99,7 @@ def stored_version(database: Database) -> int:
 
 
 def _read_version(connection: sqlite3.Connection) -> int:
-    query = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'statewright_schema'"
+    query = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'statewright_schema'"
     if not connection.execute(query).fetchone()[0]:
         return 0
     version = connection.execute("SELECT max(version) FROM statewright_schema").fetchone()[0]
