@@ -152,9 +152,9 @@ def now_is_called(order: Draft, command: Place, ctx: Ctx) -> Placed:
 
 
 def facts_are_assigned(order: Draft, command: Place, ctx: Ctx) -> None:
-    ctx.now = datetime.max  # E: 
-    ctx.id = "other"  # E: 
-    ctx.version = 1  # E: 
+    ctx.now = datetime.max  # E: mypy[misc] pyright[reportAttributeAccessIssue]
+    ctx.id = "other"  # E: mypy[misc] pyright[reportAttributeAccessIssue]
+    ctx.version = 1  # E: mypy[misc] pyright[reportAttributeAccessIssue]
     ctx.metadata["user"] = "Ann"  # E: mypy[index] pyright[reportIndexIssue]
 
 

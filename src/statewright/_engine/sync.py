@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import contextvars
 import threading
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Generator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -100,7 +100,7 @@ class SyncExecutor(Generic[WorkflowT]):
 
 
 @contextmanager
-def open_sync(executor: WorkflowExecutor[WorkflowT]) -> Iterator[SyncExecutor[WorkflowT]]:
+def open_sync(executor: WorkflowExecutor[WorkflowT]) -> Generator[SyncExecutor[WorkflowT]]:
     """Yield an executor's blocking surface; the store is open for as long."""
     refuse_in_loop("sync", "async with")
     store: Any = executor.store
