@@ -25,7 +25,6 @@ from ._model.router import WorkflowRouter
 from ._model.snapshot import WorkflowSnapshot
 from ._model.visibility import ServerOnly
 from ._model.workflow import Workflow
-from .stores.memory import MemoryStore
 from .errors import (
     ConcurrencyConflictError,
     DefinitionError,
@@ -46,6 +45,7 @@ from .errors import (
     StoreUnavailableError,
     UnexpectedError,
 )
+from .stores.memory import MemoryStore
 
 __all__ = [
     "CallNext",

@@ -82,7 +82,7 @@ class Attempt:
         Raises:
             StoreError: An idempotency key could not be looked up.
         """
-        request, standing = self.request, self.standing
+        request = self.request
         if request.initial is not None:
             return self._create(request.initial)
         if request.key is not None and self.lane is not None:

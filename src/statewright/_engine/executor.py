@@ -148,7 +148,7 @@ class WorkflowExecutor(Generic[WorkflowT]):
             settle(error)
             tell(observers, "failed", error, None, command)
             return Failure(cast("Any", error))
-        return cast("Any", await executor._run(request, observers))
+        return cast("Success[WorkflowT, E] | Failure[R]", await executor._run(request, observers))
 
     async def create(
         self: WorkflowExecutor[Workflow[S, Any, E, R]],
@@ -177,7 +177,7 @@ class WorkflowExecutor(Generic[WorkflowT]):
             settle(error)
             tell(observers, "failed", error, None, None)
             return Failure(error)
-        return cast("Any", await executor._run(request, observers))
+        return cast("Success[WorkflowT, E] | Failure[R]", await executor._run(request, observers))
 
     async def preview(
         self: WorkflowExecutor[Workflow[Any, C, E, R]],
@@ -219,7 +219,7 @@ class WorkflowExecutor(Generic[WorkflowT]):
                     self._tell_lapsed(call, observers)
                 else:
                     return self._conclude(verdict, call, request, observers)
-        except Exception as raised:
+        except Exception as raised:  # noqa: BLE001 - no call raises an Exception
             return Failure(self._bug(raised))
 
     async def _take_turn(self, lane: Lane, call: Call, request: Request, observers: Sequence[Observer]) -> Any:

@@ -114,7 +114,7 @@ class Fold:
         self.commits: list[NewCommit] = []
 
 
-class Lapsed(Exception):
+class Lapsed(Exception):  # noqa: N818 - nothing is wrong
     """The decision fell: decide again."""
 
 

@@ -71,6 +71,7 @@ class Context(Bag, Generic[ContextEventT, ContextDepsT]):
     """
 
     # Said by few handlers, so that a context begins without them.
+    _deps: Any
     _faults: Faults | None = None
     _events: Sequence[Any] = ()
     _recorded: Sequence[RecordedMessage] = ()
@@ -159,9 +160,7 @@ class Context(Bag, Generic[ContextEventT, ContextDepsT]):
         self._recorded = (*self._recorded, RecordedMessage.of_text(schema.name, text))
 
     @overload
-    def schedule(
-        self, command: object, *, delay: timedelta, key: str | None = None, keep: bool = False
-    ) -> None: ...
+    def schedule(self, command: object, *, delay: timedelta, key: str | None = None, keep: bool = False) -> None: ...
     @overload
     def schedule(self, command: object, *, at: datetime, key: str | None = None, keep: bool = False) -> None: ...
     def schedule(
@@ -244,7 +243,7 @@ class Execution(Bag):
         stored: StoredWorkflow | None,
         metadata: Mapping[str, Any],
         expected_version: int | None,
-        replayed: bool,
+        replayed: bool,  # noqa: FBT001 - one caller, who has the attributes in this order
     ) -> None:
         self._items = {}
         self.id = id

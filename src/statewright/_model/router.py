@@ -305,7 +305,9 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
         if type(workflow) is not self._workflow:
             declared = [schema.name for schema in self._definition.states]
             found = workflow.state if isinstance(workflow, Workflow) else type(workflow).__name__
-            raise RoutingError("UNKNOWN_STATE", workflow=self._definition.name, state=found, command="", expected=declared)
+            raise RoutingError(
+                "UNKNOWN_STATE", workflow=self._definition.name, state=found, command="", expected=declared
+            )
         known: str = cast("Any", workflow).id
         if id is not None and id != known:
             issue = Issue(("id",), f"the workflow given is {known!r}", "other_id")
@@ -332,7 +334,7 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
             return failure, None
         try:
             context = self._context(workflow, id, command, items, metadata)
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - a dispatch never raises
             error = UnexpectedError(f"workflow {self._definition.name!r}: the dispatch could not begin")
             error.__cause__ = exc
             return Failure(error), None

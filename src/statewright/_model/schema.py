@@ -170,7 +170,7 @@ class Schema:
         if one == other or to_value(one) == to_value(other):
             return True
         try:
-            return self._compared(self.load(one)) == self._compared(self.load(other))
+            return bool(self._compared(self.load(one)) == self._compared(self.load(other)))
         except ValidationError:
             return False
 
@@ -192,10 +192,11 @@ class Schema:
         if path := lost_type(value, loaded):
             raise self.invalid([Issue(path, "a subclass would lose its own fields here", "loses_fields")])
         again = self._dump(loaded, by_alias=True, round_trip=True, warnings=False)
-        if again != text and to_value(again.decode()) != to_value(text.decode()):
-            if self._compared(value) != self._compared(loaded):
-                path = difference(to_value(text.decode()), to_value(again.decode()))
-                raise self.invalid([Issue(path, f"it does not load back as it was saved; {_BYTES_HINT}", "not_stable")])
+        if again == text or to_value(again.decode()) == to_value(text.decode()):
+            return
+        if self._compared(value) != self._compared(loaded):
+            path = difference(to_value(text.decode()), to_value(again.decode()))
+            raise self.invalid([Issue(path, f"it does not load back as it was saved; {_BYTES_HINT}", "not_stable")])
 
     def _compared(self, value: Any) -> Any:
         # In Python mode sets stay sets, so that their order, which is none, does not count.
@@ -206,7 +207,7 @@ class Schema:
             check_plain(self._adapter.dump_python(value, mode="json", by_alias=True, round_trip=True, warnings=False))
         except UnstorableError as exc:
             return (_unstorable(exc),)  # says more than what loading made of it
-        except Exception:  # noqa: BLE001 - only a better message was sought
+        except Exception:  # noqa: BLE001, S110 - only a better message was sought
             pass
         return issues
 
@@ -217,7 +218,7 @@ class Schema:
         return explained or (Issue((), f"it cannot be written as JSON ({type(exc).__name__})", "not_json"),)
 
 
-class _NotYet(Exception):
+class _NotYet(Exception):  # noqa: N818 - nothing is wrong
     """A class is not fully defined yet."""
 
 

@@ -129,13 +129,14 @@ class WorkflowSnapshot(Frozen):
             TypeError: A change names no attribute.
             ValueError: As the constructor.
         """
-        facts = dict(self.__dict__)
+        facts: dict[str, Any] = dict(self.__dict__)
         text = facts.pop("text")
         if "data" not in changes:
-            checked = WorkflowSnapshot(**(facts | {"data": None} | changes))
+            merged: dict[str, Any] = {**facts, "data": None, **changes}
+            checked = WorkflowSnapshot(**merged)
             checked.__dict__["text"] = text
             return checked
-        return WorkflowSnapshot(**(facts | changes))
+        return WorkflowSnapshot(**{**facts, **changes})
 
     def to_dict(self) -> dict[str, Any]:
         """Return all attributes as JSON-safe data; times as ISO 8601."""
@@ -158,12 +159,12 @@ class WorkflowSnapshot(Frozen):
             TypeError: A key is missing or unknown.
             ValueError: A time is no ISO 8601 text with an offset, or the data is not storable.
         """
-        times = {
+        times: dict[str, Any] = {
             name: datetime.fromisoformat(facts[name])
             for name in ("created_at", "updated_at")
             if isinstance(facts.get(name), str)
         }
-        return cls(**(dict(facts) | times))
+        return cls(**{**facts, **times})
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, WorkflowSnapshot):

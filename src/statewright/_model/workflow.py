@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, Self, get_args, get_origin
 
 from pydantic import ValidationError
-from typing_extensions import Never, get_original_bases
+from typing_extensions import get_original_bases
 
 from ..errors import DefinitionError, InvalidDataError, Issue, RestoreError, issues_of, mark_fresh, settle
 from .definition import Definition
@@ -166,7 +166,7 @@ class Workflow(Frozen, Generic[StateT, CommandT, EventT, ErrorT]):
         """The state's data, an instance of the state's class; the same object at each access."""
         if self._exposed is None:
             self.__dict__["_exposed"] = self._take()
-        data: StateT = self._exposed
+        data: StateT = self.__dict__["_exposed"]
         return data
 
     @property
