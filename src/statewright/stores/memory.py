@@ -17,6 +17,8 @@ from .._model.commit import Commit, NewCommit, new_id
 from .._model.snapshot import WorkflowSnapshot
 from ..errors import ConcurrencyConflictError
 
+__all__ = ["MemoryStore"]
+
 
 @dataclass(slots=True)
 class _Row:
