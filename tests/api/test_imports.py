@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -57,3 +58,39 @@ def test_core_dependencies_are_two() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
     assert sorted(each.partition(">")[0] for each in project["dependencies"]) == ["pydantic", "typing-extensions"]
+
+
+EXTRAS = {
+    "cli": ("cli", ["typer", "rich"]),
+    "client": ("client", ["httpx2"]),
+    "http": ("http", ["fastapi", "starlette", "sse_starlette", "uvicorn"]),
+    "otel": ("otel", ["opentelemetry"]),
+    "postgres": ("stores.postgres", ["psycopg", "psycopg_pool"]),
+    "testing": ("testing", ["pytest", "pytest_asyncio", "hypothesis"]),
+}
+"""Extra: the module that needs it, and what it installs."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("extra", sorted(EXTRAS))
+def test_missing_extra_is_named(extra: str) -> None:
+    """Whoever uses a door without its extra reads what to install, not which module was missing."""
+    module, blocked = EXTRAS[extra]
+    if importlib.util.find_spec(f"statewright.{module}") is None:
+        pytest.skip(f"there is no statewright.{module} yet")
+
+    said = run(f"""
+        import importlib, sys
+        for name in {blocked!r}:
+            sys.modules[name] = None
+        try:
+            door = importlib.import_module("statewright.{module}")
+            for name in door.__all__:
+                getattr(door, name)
+        except ImportError as error:
+            print(error)
+        else:
+            print("imported late")
+    """)
+
+    assert "imported late" in said or f"statewright[{extra}]" in said

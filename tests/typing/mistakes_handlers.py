@@ -199,6 +199,8 @@ def key_of_no_name() -> None:
 
 
 # --- registration ----------------------------------------------------------------------------------------------------
+# A handler *for* an undeclared state or command is refused when it is registered, not here: a parameter says what a
+# function takes at least, and no checker can ask whether that is one of a union.
 
 
 @router.on  # E: mypy[arg-type] pyright[reportArgumentType, reportCallIssue]

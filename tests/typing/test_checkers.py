@@ -77,9 +77,10 @@ def answers(mypy_cache: Path) -> tuple[str, str]:
 
 
 @pytest.fixture(scope="session")
-def found(pytestconfig: pytest.Config) -> Findings:
+def found(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Findings:
     """What the two checkers report about every file beside this one."""
-    mypy, pyright = answers(pytestconfig.cache.mkdir("mypy")) if pytestconfig.cache else ("", "")
+    kept = pytestconfig.cache
+    mypy, pyright = answers(kept.mkdir("mypy") if kept else tmp_path_factory.mktemp("mypy"))
     return frozenset([*found_by_mypy(mypy), *found_by_pyright(pyright)])
 
 
