@@ -1,0 +1,1 @@
+"""Benchmarks: Statewright beside its floors and its peers. `python -m benchmarks` runs them."""
