@@ -11,7 +11,7 @@ import asyncio
 import copy
 import random
 import weakref
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -39,6 +39,10 @@ MAX_CHARACTERS: Final = 1_000_000
 MAX_SECONDS: Final = 0.01
 """A fold is closed at whichever comes first: so many commands, so much data, so long on the event loop."""
 
+MAX_REMEMBERED: Final = 1000
+"""How many idle workflows of a store are remembered, where the store lets them be."""
+_MAX_REMEMBERED_CHARACTERS: Final = 20_000
+
 _FIRST_BACKOFF: Final = 0.002
 _LAST_BACKOFF: Final = 0.1
 
@@ -48,6 +52,9 @@ class Standing:
 
     workflow: Workflow[Any, Any, Any, Any] | None = None
     """What an executor made of the snapshot, for the next one that would make the same."""
+
+    is_remembered: bool = False
+    """Whether it outlived its lane: it may be out of date, so that only an accepted save may rest on it."""
 
     def __init__(self, snapshot: WorkflowSnapshot | None, version: int, commit_id: str | None, read_at: int) -> None:
         self.snapshot = snapshot
@@ -423,6 +430,11 @@ class Lane:
     def _lose(self, fold: Fold, conflict: ConcurrencyConflictError) -> None:
         casualties = self._casualties(fold)
         self._doom_running(_AGAIN)
+        found: Any = getattr(conflict, "current", _UNREAD)
+        self._standing = None if found is _UNREAD else Standing.of(found, fold.ticked)
+        if fold.standing.is_remembered:
+            self._requeue([entry.call for entry in casualties])  # no race was lost: the memory was out of date
+            return
         again: list[Call] = []
         worst = 0
         for index, entry in enumerate(casualties):
@@ -436,8 +448,6 @@ class Lane:
                 worst = max(worst, call.attempts)
                 again.append(call)
         self._requeue(again)
-        found: Any = getattr(conflict, "current", _UNREAD)
-        self._standing = None if found is _UNREAD else Standing.of(found, fold.ticked)
         if again:
             self._pause(worst)
 
@@ -522,6 +532,8 @@ class Lanes:
         self.max_commands = MAX_COMMANDS if folding is not None and not self.is_bound else 1
         self.keeps_commit_ids = folding is not None
         self._lanes: dict[tuple[int, str], Lane] = {}
+        self._remembers = self.max_commands > 1 and bool(getattr(store, "is_cacheable", False))
+        self._remembered: OrderedDict[str, Standing] = OrderedDict()
 
     def enter(self, id: str) -> Lane:
         """Return the lane of a workflow on the running loop."""
@@ -530,6 +542,8 @@ class Lanes:
         lane = self._lanes.get(key)
         if lane is None or lane._loop is not loop:
             lane = self._lanes[key] = Lane(self, loop, id)
+            if self._remembers:
+                lane._standing = self._remembered.pop(id, None)
         return lane
 
     def drop(self, lane: Lane) -> None:
@@ -537,6 +551,20 @@ class Lanes:
         key = (_identity(lane._loop), lane.id)
         if self._lanes.get(key) is lane:
             del self._lanes[key]
+        if self._remembers and lane._standing is not None:
+            self._remember(lane.id, lane._standing)
+
+    def _remember(self, id: str, standing: Standing) -> None:
+        """Keep what an idle lane read or saved last, so that the next command needs no load."""
+        if standing.commit_id is None or standing.snapshot is None:
+            return
+        if len(standing.snapshot.text) > _MAX_REMEMBERED_CHARACTERS:
+            return
+        standing.is_remembered = True
+        standing.read_at = -1
+        self._remembered[id] = standing
+        if len(self._remembered) > MAX_REMEMBERED:
+            self._remembered.popitem(last=False)
 
     def submit(self, options: SaveOptions) -> asyncio.Future[None]:
         """Begin a save that nobody's cancellation stops."""
