@@ -2,6 +2,7 @@
 
 from . import errors
 from ._engine.executor import WorkflowExecutor
+from ._engine.migration import MigrationFailure, MigrationReport, migrate
 from ._engine.ports import (
     Catalog,
     Clock,
@@ -18,6 +19,7 @@ from ._engine.ports import (
 from ._model.commit import Commit, NewCommit, RecordedMessage, WorkflowCommit
 from ._model.context import Context, ContextKey, Execution
 from ._model.middleware import CallNext, Middleware
+from ._model.migration import Migrations
 from ._model.observer import Observer
 from ._model.registry import Transition
 from ._model.result import Failure, Result, Success
@@ -72,6 +74,9 @@ __all__ = [
     "MemoryStore",
     "Middleware",
     "MigrationError",
+    "MigrationFailure",
+    "MigrationReport",
+    "Migrations",
     "NewCommit",
     "NotFoundError",
     "Observer",
@@ -98,4 +103,5 @@ __all__ = [
     "WorkflowRouter",
     "WorkflowSnapshot",
     "errors",
+    "migrate",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._model.commit import NewCommit, RecordedMessage, new_id
@@ -24,7 +25,7 @@ from ..errors import (
     RestoreError,
 )
 from .mailbox import ActiveCall, Lane, Lanes, Standing, executing, load_failure
-from .ports import IdempotentStore, RecordedAnswer
+from .ports import IdempotentStore, RecordedAnswer, StoredWorkflow
 from .request import Request
 from .restore import Restorer
 
@@ -158,11 +159,22 @@ class Attempt:
         return Execution(
             request.id,
             request.take_command(),
-            self.standing.stored(),
+            self._stored(),
             request.metadata,
             request.expected_version,
             self.recorded is not None,
         )
+
+    def _stored(self) -> StoredWorkflow | None:
+        """Return the workflow as middleware sees it: in the words of today's code, as the handler does."""
+        stored = self.standing.stored()
+        if stored is None:
+            return None
+        try:
+            current = self.workflow._snapshot if self.workflow is not None else self.restorer.updated(stored.snapshot)
+        except RestoreError:
+            return stored  # a replay, which will find out by itself
+        return stored if current is stored.snapshot else replace(stored, snapshot=current)
 
     def error_of(self, raised: BaseException, doing: str) -> ExecutionError:
         """Return the error that stands for what a middleware raised."""

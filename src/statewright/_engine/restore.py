@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
 from .._model.commit import Commit, RecordedMessage, WorkflowCommit
+from .._model.migration import Migrations
 from .._model.snapshot import WorkflowSnapshot
 from .._model.workflow import Workflow
-from ..errors import Issue, MigrationError, RestoreError
-
-if TYPE_CHECKING:
-    from .._model.migration import Migrations
+from ..errors import DefinitionError, Issue, MigrationError, RestoreError
 
 
 class Restorer:
@@ -24,6 +22,7 @@ class Restorer:
         migrations: Bring what older code wrote up to date; without them it does not restore.
 
     Raises:
+        DefinitionError: `migrations` are none.
         MigrationError: The chain of migrations is broken, or another workflow's.
     """
 
@@ -32,6 +31,9 @@ class Restorer:
         self._definition = workflow._definition
         self._migrations = migrations
         if migrations is not None:
+            if not isinstance(migrations, Migrations):
+                found = type(migrations).__name__
+                raise DefinitionError(f"the executor of workflow {workflow.name!r} takes Migrations, found {found}")
             migrations.check(workflow)
 
     def restore(self, snapshot: WorkflowSnapshot) -> Workflow[Any, Any, Any, Any]:
@@ -40,9 +42,14 @@ class Restorer:
         Raises:
             RestoreError: It does not load with this code.
         """
-        return self.workflow.from_snapshot(self._updated(snapshot))
+        return self.workflow.from_snapshot(self.updated(snapshot))
 
-    def _updated(self, snapshot: WorkflowSnapshot) -> WorkflowSnapshot:
+    def updated(self, snapshot: WorkflowSnapshot) -> WorkflowSnapshot:
+        """Return a snapshot brought up to this code's model version, where migrations lead there.
+
+        Raises:
+            RestoreError: A step failed, or the steps do not reach back that far.
+        """
         migrations, code = self._migrations, self._definition.model_version
         if migrations is None or snapshot.model_version >= code or snapshot.definition != self._definition.name:
             return snapshot
