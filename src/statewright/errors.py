@@ -15,6 +15,7 @@ StatewrightError
     ├── IdempotencyError            idempotency  the key was used with another command
     ├── StoreError                  store        the store failed
     │   ├── StoreUnavailableError                nothing was saved
+    │   │   └── LeaseLostError                   a worker's lease has passed to another one
     │   ├── OutcomeUnknownError                  it may have been saved
     │   └── PositionPrunedError                  what was asked for has been pruned
     └── UnexpectedError             unexpected   a bug: see __cause__
@@ -47,6 +48,7 @@ __all__ = [
     "IdempotencyError",
     "InvalidDataError",
     "Issue",
+    "LeaseLostError",
     "MigrationError",
     "NotFoundError",
     "OutcomeUnknownError",
@@ -342,6 +344,22 @@ class OutcomeUnknownError(StoreError):
 
     def __init__(self, reason: str = "the store did not say whether the save happened") -> None:
         super().__init__(reason)
+
+
+class LeaseLostError(StoreUnavailableError):
+    """A worker acted on a lease that has passed to another one; nothing was saved.
+
+    Args:
+        name: What the lease is for.
+        epoch: The worker's own epoch; a higher one is in force.
+    """
+
+    _facts = ("name", "epoch")
+
+    def __init__(self, name: str, epoch: int) -> None:
+        self.name = name
+        self.epoch = epoch
+        super().__init__(f"lease {name!r} of epoch {epoch} has passed to another worker; nothing was saved")
 
 
 class PositionPrunedError(StoreError):

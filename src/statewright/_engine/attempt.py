@@ -16,6 +16,18 @@ from .._model.result import Failure, Result, Success
 from .._model.router import WorkflowRouter
 from .._model.schema import Schema
 from .._model.snapshot import born
+from .._model.timer import (
+    CancelledTimer,
+    ConsumeTimer,
+    DropTimer,
+    DueTimer,
+    LeftState,
+    RenamedState,
+    SetTimer,
+    TimerChange,
+    TimerWrite,
+    is_undone,
+)
 from ..errors import (
     ConcurrencyConflictError,
     DomainError,
@@ -23,15 +35,20 @@ from ..errors import (
     IdempotencyError,
     NotFoundError,
     RestoreError,
+    StoreError,
 )
 from .mailbox import ActiveCall, Lane, Lanes, Standing, executing, load_failure
-from .ports import IdempotentStore, RecordedAnswer, StoredWorkflow
+from .ports import IdempotentStore, RecordedAnswer, TimerStore, StoredWorkflow
 from .request import Request
 from .restore import Restorer
 
 if TYPE_CHECKING:
     from .._model.context import Context
     from .._model.workflow import Workflow
+
+
+TIMER_GONE: Any = object()
+"""The answer to a timer's command whose timer was cancelled, replaced or consumed before."""
 
 
 class Decided(NamedTuple):
@@ -88,6 +105,8 @@ class Attempt:
             return self._create(request.initial)
         if request.key is not None and self.lane is not None:
             self.recorded = await self._recall(request.key)
+        if request.timer is not None and not await self._stands(request.timer):
+            return Decided(TIMER_GONE)
         if self.recorded is None and (refusal := self._refuse_early()) is not None:
             return Decided(Failure(refusal))
         result = await self._run_guarded()
@@ -107,6 +126,17 @@ class Attempt:
             return None  # refused with the arguments
         try:
             return await store.recall(self.request.id, key)
+        except Exception as raised:
+            raise load_failure(raised) from raised
+
+    async def _stands(self, timer: DueTimer) -> bool:
+        if self.lane is not None and is_undone(timer, self.lane.unsaved_timers()):
+            return False
+        store = self.lanes.store
+        try:
+            return isinstance(store, TimerStore) and await store.timer_stands(
+                timer.workflow_id, timer.key, timer.generation
+            )
         except Exception as raised:
             raise load_failure(raised) from raised
 
@@ -216,6 +246,11 @@ class Attempt:
 
     def _accepted(self, success: Success[Any, Any]) -> Decided:
         request, after, said = self.request, success.workflow, self.said
+        timers: tuple[TimerWrite, ...] = ()
+        if self.standing.has_timers or (said is not None and said._timers):
+            timers = self._timer_writes(after.state)
+            if self.lane is not None and not isinstance(self.lanes.store, TimerStore):
+                return Decided(Failure(_no_timers(self.lanes.store)))
         name = request.schema.name if request.schema is not None else ""
         commit = born(
             NewCommit,
@@ -228,9 +263,32 @@ class Attempt:
                 "metadata": request.metadata,
                 "idempotency_key": request.key,
                 "fingerprint": request.fingerprint,
+                "timers": timers,
             },
         )
         return Decided(success, commit, after)
+
+    def _timer_writes(self, now_in: str) -> tuple[TimerWrite, ...]:
+        """Return what the command does to the timers: its own is consumed, a state is left, then what was said."""
+        writes: list[TimerWrite] = []
+        stored, before, timer = self.standing.snapshot, self.workflow, self.request.timer
+        if timer is not None:
+            writes.append(ConsumeTimer(timer.key, timer.generation))
+        if stored is not None and before is not None and stored.state != before.state:
+            writes.append(RenamedState(stored.state, before.state))
+        if before is not None and before.state != now_in:
+            writes.append(LeftState(now_in))
+        for change in self.said._timers if self.said is not None else ():
+            writes.append(self._timer_write(change, now_in))
+        return tuple(writes)
+
+    def _timer_write(self, change: TimerChange, state: str) -> TimerWrite:
+        if isinstance(change, CancelledTimer):
+            return DropTimer(change.key)
+        at, delay = change.at, change.delay
+        if delay is not None and self.router._has_clock and self.said is not None:
+            at, delay = self.said.now + delay, None  # an explicit clock takes the place of the store's
+        return SetTimer(change.key, new_id(), change.command, state, change.keep, at, delay)
 
     def _create(self, initial: Workflow[Any, Any, Any, Any]) -> Decided:
         request, standing = self.request, self.standing
@@ -241,3 +299,7 @@ class Attempt:
         workflow = type(initial)._of(snapshot, initial._schema, None)
         commit = NewCommit(new_id(), snapshot, None, (), now, request.metadata)
         return Decided(Success(workflow), commit, workflow)
+
+
+def _no_timers(store: object) -> StoreError:
+    return StoreError(f"store {type(store).__name__} keeps no timers: implement `TimerStore`, or schedule none")

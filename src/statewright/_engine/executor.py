@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast
 
-from .._model.commit import WorkflowCommit
+from .._model.commit import NO_METADATA, RecordedMessage, WorkflowCommit
 from .._model.middleware import Chain, Middleware, check_middleware, compose
 from .._model.observer import Observer, tell
 from .._model.parameters import WorkflowT
@@ -29,8 +29,8 @@ from ..errors import (
 )
 from .attempt import Attempt, Decided
 from .mailbox import Call, Lane, Lapsed, Standing, executing, is_reentrant, lanes_of, load_failure
-from .ports import ErasingStore, HistoryStore, StoreAdapter
-from .request import Request, check_version, read_request
+from .ports import DueTimer, ErasingStore, Fence, HistoryStore, StoreAdapter
+from .request import Request, check_version, read_delivery, read_request
 from .restore import Restorer
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ C = TypeVar("C")
 E = TypeVar("E")
 R = TypeVar("R", bound=DomainError)
 P = TypeVar("P")
+
+
+_UNLIMITED: Final = 1 << 62
+"""Retries of a command that a worker delivers: a lost race never counts against it."""
 
 
 class WorkflowExecutor(Generic[WorkflowT]):
@@ -211,7 +215,8 @@ class WorkflowExecutor(Generic[WorkflowT]):
             if executing.get() is not None and is_reentrant(self._lanes, request.id):
                 return self._refuse_reentry(request, observers)
             lane = self._lanes.enter(request.id)
-            call = lane.join(self._retries, request.expected_version)
+            retries = self._retries if request.fence is None else _UNLIMITED
+            call = lane.join(retries, request.expected_version, request.fence)
             while True:
                 try:
                     verdict = await self._take_turn(lane, call, request, observers)
@@ -242,6 +247,31 @@ class WorkflowExecutor(Generic[WorkflowT]):
         else:
             verdict = lane.accept(call, decided.commit, decided, decided.after)
         return await lane.rest(call) if verdict is None else verdict
+
+    async def _deliver(
+        self,
+        id: str,
+        message: RecordedMessage,
+        fence: Fence,
+        *,
+        timer: DueTimer | None = None,
+        key: str | None = None,
+        metadata: Mapping[str, Any] = NO_METADATA,
+    ) -> Any:
+        """Execute a recorded command for a worker; lost races are decided again without limit.
+
+        Returns:
+            As `execute`; `TIMER_GONE` if the timer does not stand any more.
+        """
+        observers = self._all_observers()
+        try:
+            request = read_delivery(self._definition, id, message, fence)
+        except (InvalidDataError, RoutingError) as error:
+            settle(error)
+            tell(observers, "failed", error, None, message)
+            return Failure(cast("Any", error))
+        request.timer, request.key, request.metadata = timer, key, metadata
+        return await self._run(request, observers)
 
     def _refuse_reentry(self, request: Request, observers: Sequence[Observer]) -> Result:
         error = UnexpectedError(

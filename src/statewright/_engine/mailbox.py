@@ -20,16 +20,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .._model.commit import NewCommit
 from .._model.snapshot import WorkflowSnapshot, born
+from .._model.timer import SetTimer, TimerWrite
 from ..errors import (
     ConcurrencyConflictError,
     ExecutionError,
     InvalidDataError,
+    LeaseLostError,
     OutcomeUnknownError,
     StoreError,
     UnexpectedError,
     settle,
 )
-from .ports import FoldingStore, SaveOptions, StoreAdapter, StoredWorkflow
+from .ports import Fence, FoldingStore, SaveOptions, StoreAdapter, StoredWorkflow
 
 if TYPE_CHECKING:
     from .._model.workflow import Workflow
@@ -53,6 +55,8 @@ class Standing:
     workflow: Workflow[Any, Any, Any, Any] | None = None
     """What an executor made of the snapshot, for the next one that would make the same."""
 
+    has_timers: bool = False
+    """Whether a timer was ever set."""
     is_remembered: bool = False
     """Whether it outlived its lane: it may be out of date, so that only an accepted save may rest on it."""
 
@@ -68,7 +72,9 @@ class Standing:
         """Return the standing of what a store holds."""
         if stored is None:
             return cls(None, 0, None, read_at)
-        return cls(stored.snapshot, stored.version, stored.commit_id, read_at)
+        standing = cls(stored.snapshot, stored.version, stored.commit_id, read_at)
+        standing.has_timers = stored.has_timers
+        return standing
 
     def stored(self) -> StoredWorkflow | None:
         """Return it as middleware sees it."""
@@ -91,6 +97,9 @@ class Call:
     """How the save failed on which the running decision rests; `_AGAIN` for a lost race."""
     is_gone: bool = False
     """The caller gave up waiting."""
+
+    fence: Fence | None = None
+    """The lease under which a worker sent the command."""
 
     def __init__(self, arrived: int, retries: int, expected_version: int | None) -> None:
         self.arrived = arrived
@@ -149,10 +158,12 @@ class Lane:
 
     # --- what an executor calls ------------------------------------------------------------------------------------
 
-    def join(self, retries: int, expected_version: int | None) -> Call:
+    def join(self, retries: int, expected_version: int | None, fence: Fence | None = None) -> Call:
         """Queue up."""
         self._tick += 1
         call = Call(self._tick, retries, expected_version)
+        if fence is not None:
+            call.fence = fence
         self._queue.append(call)
         return call
 
@@ -203,6 +214,7 @@ class Lane:
         fold.characters += len(commit.snapshot.text)
         standing = self._standing = Standing(commit.snapshot, commit.snapshot.version, commit.id, before.read_at)
         standing.workflow = after
+        standing.has_timers = before.has_timers or any(isinstance(write, SetTimer) for write in commit.timers)
         return self._release(call)
 
     def answer(self, call: Call, answer: Any) -> Any:
@@ -247,6 +259,11 @@ class Lane:
         folds = [fold for fold in (self._fold, self._saving) if fold is not None]
         found = (commit for fold in folds for commit in fold.commits if commit.idempotency_key == key)
         return next(found, None)
+
+    def unsaved_timers(self) -> list[TimerWrite]:
+        """Return what has been decided about timers and not yet saved, in order."""
+        folds = [fold for fold in (self._saving, self._fold) if fold is not None]
+        return [write for fold in folds for commit in fold.commits for write in commit.timers]
 
     def forget_standing(self) -> None:
         """Let the next call read the store."""
@@ -388,6 +405,8 @@ class Lane:
                 "expected_version": fold.standing.version,
                 "commits": tuple(fold.commits),
                 "expected_commit_id": fold.standing.commit_id,
+                "has_timers": self._standing is not None and self._standing.has_timers,
+                "fences": self._fences(fold),
             },
         )
         try:
@@ -400,6 +419,10 @@ class Lane:
         else:
             saving.add_done_callback(lambda done: self._saved(fold, _exception_of(done)))
 
+    def _fences(self, fold: Fold) -> tuple[Fence, ...]:
+        found = {entry.call.fence for entry in fold.entries if entry.commit is not None}
+        return tuple(fence for fence in found if fence is not None)
+
     def _saved(self, fold: Fold, raised: BaseException | None) -> None:
         self._saving = None
         match raised:
@@ -409,6 +432,8 @@ class Lane:
                 self._lose(fold, raised)
             case InvalidDataError():
                 self._split(fold, raised)
+            case LeaseLostError():
+                self._part(fold, raised)
             case _:
                 self._break(fold, save_failure(raised))
         self._continue()
@@ -476,6 +501,19 @@ class Lane:
         last = prefix.commits[-1]
         self._standing = Standing(last.snapshot, last.snapshot.version, last.id, fold.standing.read_at)
         self._save(prefix)
+
+    def _part(self, fold: Fold, lost: LeaseLostError) -> None:
+        """Part with the commands of a worker that has lost its lease, and decide the others again."""
+        self._standing = None
+        self._doom_running(_AGAIN)
+        others: list[Call] = []
+        for entry in self._casualties(fold):
+            fence = entry.call.fence
+            if fence is not None and (fence.name, fence.epoch) == (lost.name, lost.epoch):
+                self._finish(entry.call, twin(lost))
+            else:
+                others.append(entry.call)
+        self._requeue(others)
 
     def _break(self, fold: Fold, error: StoreError) -> None:
         self._standing = None

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 from .._model.commit import Commit, NewCommit, RecordedMessage
 from .._model.snapshot import StoredWorkflow, WorkflowSnapshot
+from .._model.timer import DueTimer, TimerWrite
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """A worker's right to act, until somebody else takes it over with a higher epoch."""
+
+    name: str
+    epoch: int
 
 
 @dataclass(frozen=True)
@@ -26,10 +35,20 @@ class SaveOptions:
     expected_commit_id: str | None = None
     """Where given, the stored row must have been written by this save: a version alone comes back after `forget`."""
 
+    has_timers: bool = False
+    """Whether the workflow has, or ever had, a timer: kept beside the row for `StoredWorkflow.has_timers`."""
+    fences: tuple[Fence, ...] = ()
+    """Leases that must not have passed to another owner: checked in the save's own transaction."""
+
     @property
     def events(self) -> tuple[RecordedMessage, ...]:
         """The events of all commits, oldest first."""
         return tuple(event for commit in self.commits for event in commit.events)
+
+    @property
+    def timers(self) -> tuple[TimerWrite, ...]:
+        """What happens to the workflow's timers, in order; applied only if the save wins."""
+        return tuple(write for commit in self.commits for write in commit.timers)
 
 
 class StoreAdapter(Protocol):
@@ -136,6 +155,41 @@ class IdempotentStore(Protocol):
 
 
 @runtime_checkable
+class TimerStore(Protocol):
+    """A store that saves timers with the state (`SaveOptions.timers`) and says which are due."""
+
+    async def timer_stands(self, id: str, key: str, generation: str) -> bool:
+        """Return whether a timer is still set, in this generation."""
+        ...
+
+    async def due_timers(
+        self, definitions: Collection[str], *, limit: int = 100, now: datetime | None = None
+    ) -> list[DueTimer]:
+        """Return timers of these definitions that are due by the store's clock, or at `now`; the oldest first."""
+        ...
+
+    async def next_due(self, definitions: Collection[str]) -> datetime | None:
+        """Return when the earliest timer of these definitions is due; `None` if there is none."""
+        ...
+
+    async def finish_timer(self, timer: DueTimer, fence: Fence) -> None:
+        """Remove a timer that is done with, if it still stands.
+
+        Raises:
+            LeaseLostError: The lease passed to another owner; nothing was changed.
+        """
+        ...
+
+    async def postpone_timer(self, timer: DueTimer, delay: timedelta, attempts: int, fence: Fence) -> None:
+        """Let a timer be due again after a delay, if it still stands.
+
+        Raises:
+            LeaseLostError: The lease passed to another owner; nothing was changed.
+        """
+        ...
+
+
+@runtime_checkable
 class ErasingStore(Protocol):
     """A store that can forget a workflow."""
 
@@ -156,7 +210,9 @@ __all__ = [
     "Catalog",
     "Clock",
     "CommitLog",
+    "DueTimer",
     "ErasingStore",
+    "Fence",
     "FoldingStore",
     "HistoryStore",
     "IdempotentStore",
@@ -164,4 +220,6 @@ __all__ = [
     "SaveOptions",
     "StoreAdapter",
     "StoredWorkflow",
+    "TimerStore",
+    "TimerWrite",
 ]

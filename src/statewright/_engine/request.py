@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
-from .._model.commit import NO_METADATA
+from .._model.commit import NO_METADATA, RecordedMessage
 from .._model.definition import Definition
 from .._model.plain import UnstorableError, to_text, to_value
 from .._model.router import read_command
 from .._model.schema import Schema
 from .._model.workflow import check_id
 from ..errors import InvalidDataError, Issue, StoreError
-from .ports import IdempotentStore, StoreAdapter
+from .ports import DueTimer, Fence, IdempotentStore, StoreAdapter
 
 if TYPE_CHECKING:
     from .._model.workflow import Workflow
@@ -39,6 +39,10 @@ class Request:
     metadata: Mapping[str, Any]
     initial: Workflow[Any, Any, Any, Any] | None = None
     """What `create` is to store."""
+    timer: DueTimer | None = None
+    """The timer whose command it is."""
+    fence: Fence | None = None
+    """The lease under which a worker sends it."""
     is_fresh: bool = field(default=True, init=False)
     """No handler has seen the command yet."""
 
@@ -93,6 +97,19 @@ def read_request(
     if text is None:
         text = schema.record(value)
     return Request(id, schema, value, text, expected_version, key, fingerprint, facts)
+
+
+def read_delivery(definition: Definition, id: str, message: RecordedMessage, fence: Fence) -> Request:
+    """Check a recorded command that a worker delivers.
+
+    Raises:
+        InvalidDataError: The id is none, or the command no longer fits its schema.
+        RoutingError: The command is not declared (any more).
+    """
+    check_id(definition.name, id)
+    schema, value, _ = read_command(definition, {"type": message.type, "payload": message.data})
+    fingerprint = schema.dump(value, exclude_unset=True)
+    return Request(id, schema, value, schema.record(value), None, None, fingerprint, NO_METADATA, fence=fence)
 
 
 def check_version(workflow: str, version: Any) -> None:

@@ -14,6 +14,7 @@ from typing_extensions import TypeVar
 
 from .plain import to_text, to_value
 from .snapshot import Frozen, WorkflowSnapshot, born
+from .timer import TimerWrite
 
 EventT = TypeVar("EventT", covariant=True, default=Any)
 
@@ -99,6 +100,8 @@ class NewCommit:
     idempotency_key: str | None = None
     fingerprint: str | None = None
     """With a key: canonical JSON of the command's fields that were set, to know the same command again."""
+    timers: tuple[TimerWrite, ...] = ()
+    """What happens to the workflow's timers, in order."""
 
     @property
     def version(self) -> int:

@@ -193,6 +193,8 @@ class StoredWorkflow:
     """Id of the save that wrote the row, where the store compares it, too; `None` where it compares versions only."""
     entered_at: datetime | None = None
     """Since when the workflow is in its state, where the store knows."""
+    has_timers: bool = False
+    """Whether a timer was ever set for the workflow; where none was, nothing is asked about timers."""
 
     @property
     def id(self) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from .commit import RecordedMessage
+if TYPE_CHECKING:
+    from .commit import RecordedMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +30,86 @@ class CancelledTimer:
 
 
 TimerChange: TypeAlias = ScheduledTimer | CancelledTimer
+"""What a handler says."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftState:
+    """The workflow is in this state now: timers that belong to another one and are not kept are gone."""
+
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenamedState:
+    """A migration gave a state another name: its timers go along."""
+
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """A timer, in the place of one with the same key."""
+
+    key: str
+    generation: str
+    """A fresh id: which of the timers that ever had this key it is."""
+    command: RecordedMessage
+    state: str
+    """Stored name of the state that it belongs to."""
+    keep: bool
+    at: datetime | None
+    delay: timedelta | None
+    """Added by the store to its own clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropTimer:
+    """No timer under this key any more."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumeTimer:
+    """The timer's command was accepted: it has acted."""
+
+    key: str
+    generation: str
+
+
+TimerWrite: TypeAlias = LeftState | RenamedState | SetTimer | DropTimer | ConsumeTimer
+"""What a save does to timers, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class DueTimer:
+    """A timer whose time has come."""
+
+    workflow_id: str
+    definition: str
+    key: str
+    generation: str
+    command: RecordedMessage
+    state: str
+    keep: bool
+    due_at: datetime
+    attempts: int = 0
+    """How often its command failed so far, without the failures of the store."""
+
+
+def is_undone(timer: DueTimer, writes: Iterable[TimerWrite]) -> bool:
+    """Return whether one of these writes, made but not yet stored, ends a timer."""
+    state = timer.state
+    for write in writes:
+        match write:
+            case RenamedState(old=old, new=new) if state == old:
+                state = new
+            case LeftState(state=now) if not timer.keep and state != now:
+                return True
+            case SetTimer(key=key) | DropTimer(key=key) | ConsumeTimer(key=key) if key == timer.key:
+                return True
+            case _:
+                pass
+    return False
