@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import bisect
+import copy
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import itemgetter
 from typing import TYPE_CHECKING, Self
@@ -86,7 +87,8 @@ class MemoryStore:
         if row is None:
             row = self._rows[options.id] = _Row(current)
         row.current = current
-        for commit in options.commits:
+        for given in options.commits:
+            commit = _own(given)
             self._position += 1
             numbered = (self._position, commit)
             row.commits.append(numbered)
@@ -119,7 +121,7 @@ class MemoryStore:
         row = self._rows.get(id)
         if row is None:
             return []
-        found = [commit.at(position) for position, commit in row.commits if commit.version > after]
+        found = [_own(commit).at(position) for position, commit in row.commits if commit.version > after]
         return found[:limit]
 
     async def snapshot_at(self, id: str, version: int) -> WorkflowSnapshot | None:
@@ -131,7 +133,7 @@ class MemoryStore:
     async def commits(self, *, after: int = 0, limit: int = 1000) -> list[Commit]:
         """Return commits with a position above `after`, in order of position."""
         start = bisect.bisect_right(self._log, after, key=itemgetter(0))
-        return [commit.at(position) for position, commit in self._log[start : start + limit]]
+        return [_own(commit).at(position) for position, commit in self._log[start : start + limit]]
 
     async def subscribe(self, *, after: int = 0) -> AsyncIterator[Commit]:
         """Yield commits with a position above `after`, and wait for more."""
@@ -181,6 +183,13 @@ class MemoryStore:
 def _is_foreign(row: _Row | None, options: SaveOptions) -> bool:
     expected = options.expected_commit_id
     return expected is not None and row is not None and row.current.commit_id != expected
+
+
+def _own(commit: NewCommit) -> NewCommit:
+    """Return a commit that shares nothing that can be changed: its metadata is the only such part."""
+    if not commit.metadata:
+        return commit
+    return replace(commit, metadata=MappingProxyType(copy.deepcopy(dict(commit.metadata))))
 
 
 def _entered_at(row: _Row | None, snapshot: WorkflowSnapshot) -> datetime:
