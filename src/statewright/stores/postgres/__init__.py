@@ -1,0 +1,5 @@
+"""A store in PostgreSQL, for many processes."""
+
+from .store import PostgresStore
+
+__all__ = ["PostgresStore"]

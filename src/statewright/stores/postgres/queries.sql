@@ -1,0 +1,269 @@
+-- Every statement on the tables, by name. {schema} stands for the quoted name of the schema.
+-- Parameters are text whose type the cast says, so that one prepared statement fits all calls.
+
+-- name: load
+SELECT id, definition, state, data::text, model_version, version, created_at, updated_at, commit_id, entered_at
+FROM {schema}.workflow WHERE id = $1;
+
+-- name: load_many
+SELECT id, definition, state, data::text, model_version, version, created_at, updated_at, commit_id, entered_at
+FROM {schema}.workflow WHERE id = ANY ($1::text[]);
+
+-- name: create_one
+-- The short path of a single caller: one commit, no idempotency key. A row comes back if it was saved.
+WITH saved AS (
+  INSERT INTO {schema}.workflow
+    (id, version, commit_id, definition, state, model_version, data, created_at, updated_at, entered_at)
+  VALUES ($1::text, $2::bigint, $3::text, $4::text, $5::text, $6::bigint, $7::json, $8::timestamptz, $9::timestamptz,
+    $9::timestamptz)
+  ON CONFLICT (id) DO NOTHING
+  RETURNING 1
+)
+INSERT INTO {schema}.workflow_commit
+  (workflow_id, version, id, definition, state, model_version, data, created_at, updated_at, command, command_data,
+   events, metadata, recorded_at)
+SELECT $1::text, $2::bigint, $3::text, $4::text, $5::text, $6::bigint, $7::json, $8::timestamptz, $9::timestamptz,
+  $10::text, $11::json, $12::json, $13::json, $14::timestamptz
+FROM saved
+RETURNING version;
+
+-- name: update_one
+-- As create_one, for a workflow that exists: $15 is its version, $16 its commit id.
+WITH saved AS (
+  UPDATE {schema}.workflow AS w
+  SET version = $2::bigint, commit_id = $3::text, definition = $4::text, state = $5::text, model_version = $6::bigint,
+    data = $7::json, created_at = $8::timestamptz, updated_at = $9::timestamptz,
+    entered_at = CASE WHEN w.state = $5::text THEN w.entered_at ELSE $9::timestamptz END
+  WHERE w.id = $1::text AND w.version = $15::bigint AND ($16::text IS NULL OR w.commit_id = $16::text)
+  RETURNING 1
+)
+INSERT INTO {schema}.workflow_commit
+  (workflow_id, version, id, definition, state, model_version, data, created_at, updated_at, command, command_data,
+   events, metadata, recorded_at)
+SELECT $1::text, $2::bigint, $3::text, $4::text, $5::text, $6::bigint, $7::json, $8::timestamptz, $9::timestamptz,
+  $10::text, $11::json, $12::json, $13::json, $14::timestamptz
+FROM saved
+RETURNING version;
+
+-- name: save_many
+-- A batch: one row for each commit, in order of id and version; `expected` is set on the row that becomes the current
+-- one, `recorded_at` on those that are commits. At most one current row for each id: UPDATE ... FROM would take any of
+-- several. The ids of saves that lost come back.
+WITH entry AS MATERIALIZED (
+  SELECT * FROM unnest(
+    $1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::json[],
+    $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::boolean[], $14::text[], $15::json[], $16::json[],
+    $17::json[], $18::text[], $19::text[], $20::timestamptz[]
+  ) AS entry (
+    id, expected, expected_commit_id, version, commit_id, definition, state, model_version, data,
+    created_at, updated_at, entered_at, stays, command, command_data, events,
+    metadata, idempotency_key, fingerprint, recorded_at
+  )
+), updated AS (
+  UPDATE {schema}.workflow AS w
+  SET version = e.version, commit_id = e.commit_id, definition = e.definition, state = e.state,
+    model_version = e.model_version, data = e.data, created_at = e.created_at, updated_at = e.updated_at,
+    entered_at = CASE WHEN e.entered_at IS NULL OR (e.stays AND w.state = e.state) THEN w.entered_at
+      ELSE e.entered_at END
+  FROM entry AS e
+  WHERE e.expected > 0 AND w.id = e.id AND w.version = e.expected
+    AND (e.expected_commit_id IS NULL OR w.commit_id = e.expected_commit_id)
+  RETURNING w.id
+), created AS (
+  INSERT INTO {schema}.workflow
+    (id, version, commit_id, definition, state, model_version, data, created_at, updated_at, entered_at)
+  SELECT id, version, commit_id, definition, state, model_version, data, created_at, updated_at,
+    COALESCE(entered_at, updated_at)
+  FROM entry WHERE expected = 0
+  ON CONFLICT (id) DO NOTHING
+  RETURNING id
+), won AS (
+  SELECT id FROM updated UNION ALL SELECT id FROM created
+), committed AS (
+  -- "IS TRUE" keeps the subquery a hash that is probed; as a join, without hash joins, it would be a nested loop.
+  INSERT INTO {schema}.workflow_commit
+    (workflow_id, version, id, definition, state, model_version, data, created_at, updated_at, command, command_data,
+     events, metadata, idempotency_key, recorded_at)
+  SELECT id, version, commit_id, definition, state, model_version, data, created_at, updated_at, command, command_data,
+    events, metadata, idempotency_key, recorded_at
+  FROM entry WHERE recorded_at IS NOT NULL AND (id IN (SELECT id FROM won)) IS TRUE
+), answered AS (
+  INSERT INTO {schema}.idempotency
+    (workflow_id, key, command, fingerprint, definition, state, data, model_version, version, created_at, updated_at,
+     events)
+  SELECT id, idempotency_key, command, COALESCE(fingerprint, ''), definition, state, data, model_version, version,
+    created_at, updated_at, events
+  FROM entry
+  WHERE idempotency_key IS NOT NULL AND command IS NOT NULL AND (id IN (SELECT id FROM won)) IS TRUE
+  -- The key of a record whose retention is over may be used again.
+  ON CONFLICT (workflow_id, key) DO UPDATE
+  SET command = EXCLUDED.command, fingerprint = EXCLUDED.fingerprint, definition = EXCLUDED.definition,
+    state = EXCLUDED.state, data = EXCLUDED.data, model_version = EXCLUDED.model_version, version = EXCLUDED.version,
+    created_at = EXCLUDED.created_at, updated_at = EXCLUDED.updated_at, events = EXCLUDED.events,
+    kept_since = EXCLUDED.kept_since
+)
+SELECT id FROM entry WHERE expected IS NOT NULL AND (id IN (SELECT id FROM won)) IS NOT TRUE;
+
+-- name: found
+-- What stands in the way of saves that lost, and whose commit follows the version that they expected. A statement of its
+-- own: the one that lost may have waited for a lock, and would report the row as it was before.
+SELECT q.id, w.id, w.definition, w.state, w.data::text, w.model_version, w.version, w.created_at, w.updated_at,
+  w.commit_id, w.entered_at, c.id
+FROM unnest($1::text[], $2::bigint[]) AS q (id, version)
+LEFT JOIN {schema}.workflow AS w ON w.id = q.id
+LEFT JOIN {schema}.workflow_commit AS c ON c.workflow_id = q.id AND c.version = q.version;
+
+-- name: locked
+-- Which of these workflows somebody holds locked now.
+WITH free AS (
+  SELECT id FROM {schema}.workflow WHERE id = ANY ($1::text[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+)
+SELECT id FROM {schema}.workflow WHERE id = ANY ($1::text[]) AND (id IN (SELECT id FROM free)) IS NOT TRUE;
+
+-- name: recall
+SELECT k.workflow_id, k.key, k.command, k.fingerprint, k.events::text, k.definition, k.state, k.data::text,
+  k.model_version, k.version, k.created_at, k.updated_at
+FROM unnest($1::text[], $2::text[]) AS q (workflow_id, key)
+JOIN {schema}.idempotency AS k ON k.workflow_id = q.workflow_id AND k.key = q.key
+WHERE k.kept_since > clock_timestamp() - $3::interval;
+
+-- name: history
+SELECT position, id, workflow_id, definition, version, command, command_data::text, events::text, state, model_version,
+  metadata::text, idempotency_key, recorded_at
+FROM {schema}.workflow_commit WHERE workflow_id = $1 AND version > $2::bigint ORDER BY version LIMIT $3::bigint;
+
+-- name: snapshot_at
+SELECT workflow_id, definition, state, data::text, model_version, version, created_at, updated_at
+FROM {schema}.workflow_commit WHERE workflow_id = $1 AND version = $2::bigint;
+
+-- name: commits
+-- One statement, so that horizon and commits are of one moment.
+SELECT s.horizon, EXISTS (SELECT FROM {schema}.workflow_commit WHERE position IS NULL),
+  c.position, c.id, c.workflow_id, c.definition, c.version, c.command, c.command_data::text, c.events::text, c.state,
+  c.model_version, c.metadata::text, c.idempotency_key, c.recorded_at
+FROM {schema}.sequencer AS s
+LEFT JOIN LATERAL (
+  SELECT * FROM {schema}.workflow_commit WHERE position > $1::bigint ORDER BY position LIMIT $2::bigint
+) AS c ON true
+ORDER BY c.position;
+
+-- name: number
+-- The sequencer. It runs in a statement begun after the advisory lock is held, so that it sees every commit that the
+-- holder before it numbered. {only} narrows it to one workflow.
+WITH next AS MATERIALIZED (
+  SELECT workflow_id, version, row_number() OVER (ORDER BY number) AS rank
+  FROM (
+    SELECT workflow_id, version, number FROM {schema}.workflow_commit
+    WHERE position IS NULL {only} ORDER BY number LIMIT {limit}
+  ) AS unnumbered
+), head AS (
+  UPDATE {schema}.sequencer SET last_position = last_position + (SELECT count(*) FROM next)
+  WHERE (SELECT count(*) FROM next) > 0
+  RETURNING last_position - (SELECT count(*) FROM next) AS before
+), numbered AS (
+  UPDATE {schema}.workflow_commit AS c SET position = head.before + next.rank
+  FROM next CROSS JOIN head
+  WHERE c.workflow_id = next.workflow_id AND c.version = next.version
+)
+SELECT count(*), (SELECT count(*) FROM head) FROM next;
+
+-- name: find_any
+SELECT id, definition, state, data::text, model_version, version, created_at, updated_at, commit_id, entered_at
+FROM {schema}.workflow WHERE id > $1 ORDER BY id LIMIT $2::bigint;
+
+-- name: find_state
+SELECT id, definition, state, data::text, model_version, version, created_at, updated_at, commit_id, entered_at
+FROM {schema}.workflow WHERE id > $1 AND state = $3 ORDER BY id LIMIT $2::bigint;
+
+-- name: find_definition
+-- Merges the states' stretches of the one index: an index on (definition, id), too, would cost at every change of state.
+WITH RECURSIVE present AS (
+  (SELECT state FROM {schema}.workflow WHERE definition = $3 ORDER BY state LIMIT 1)
+  UNION ALL
+  SELECT (
+    SELECT w.state FROM {schema}.workflow AS w WHERE w.definition = $3 AND w.state > p.state ORDER BY w.state LIMIT 1
+  )
+  FROM present AS p WHERE p.state IS NOT NULL
+), page AS MATERIALIZED (
+  SELECT here.id FROM present AS p
+  CROSS JOIN LATERAL (
+    SELECT w.id FROM {schema}.workflow AS w
+    WHERE w.definition = $3 AND w.state = p.state AND w.id > $1 ORDER BY w.id LIMIT $2::bigint
+  ) AS here
+  ORDER BY here.id LIMIT $2::bigint
+)
+SELECT w.id, w.definition, w.state, w.data::text, w.model_version, w.version, w.created_at, w.updated_at, w.commit_id,
+  w.entered_at
+FROM page JOIN {schema}.workflow AS w ON w.id = page.id ORDER BY w.id;
+
+-- name: find_definition_state
+SELECT id, definition, state, data::text, model_version, version, created_at, updated_at, commit_id, entered_at
+FROM {schema}.workflow WHERE definition = $3 AND state = $4 AND id > $1 ORDER BY id LIMIT $2::bigint;
+
+-- name: count_any
+SELECT count(*) FROM {schema}.workflow;
+
+-- name: count_state
+SELECT count(*) FROM {schema}.workflow WHERE state = $1;
+
+-- name: count_definition
+SELECT count(*) FROM {schema}.workflow WHERE definition = $1;
+
+-- name: count_definition_state
+SELECT count(*) FROM {schema}.workflow WHERE definition = $1 AND state = $2;
+
+-- name: count_by_state
+SELECT state, count(*) FROM {schema}.workflow WHERE definition = $1 GROUP BY state;
+
+-- name: forget
+-- Three statements: the second and third begin after the row's lock was got, and so see the commits of a save that the
+-- first one waited for.
+DELETE FROM {schema}.workflow WHERE id = {id};
+DELETE FROM {schema}.workflow_commit WHERE workflow_id = {id};
+DELETE FROM {schema}.idempotency WHERE workflow_id = {id};
+
+-- name: first_to_keep
+-- The position of the first commit that is young enough to stay, or one after the last: what goes is older than all that
+-- stays to be read on, whatever the clocks were that dated the commits.
+SELECT COALESCE(
+  (SELECT position FROM {schema}.workflow_commit
+   WHERE position IS NOT NULL AND recorded_at >= clock_timestamp() - $1::interval ORDER BY position LIMIT 1),
+  (SELECT last_position + 1 FROM {schema}.sequencer));
+
+-- name: prune
+-- Some of the commits between two positions, short enough not to hold up saves; never the newest of a workflow.
+WITH page AS MATERIALIZED (
+  SELECT workflow_id, version, position FROM {schema}.workflow_commit
+  WHERE position > $1::bigint AND position < $2::bigint ORDER BY position LIMIT $3::bigint
+), old AS MATERIALIZED (
+  SELECT workflow_id, version, position FROM page
+  WHERE EXISTS (SELECT FROM {schema}.workflow AS w WHERE w.id = page.workflow_id AND w.version > page.version)
+), gone AS (
+  DELETE FROM {schema}.workflow_commit AS c USING old
+  WHERE c.workflow_id = old.workflow_id AND c.version = old.version
+  RETURNING 1
+), raised AS (
+  UPDATE {schema}.sequencer SET horizon = GREATEST(horizon, (SELECT max(position) FROM old))
+  WHERE EXISTS (SELECT FROM old)
+)
+SELECT (SELECT count(*) FROM gone), count(*), max(position) FROM page;
+
+-- name: expire_keys
+WITH old AS (
+  SELECT workflow_id, key FROM {schema}.idempotency
+  WHERE kept_since <= clock_timestamp() - $1::interval ORDER BY kept_since LIMIT $2::bigint
+), gone AS (
+  DELETE FROM {schema}.idempotency AS k USING old
+  WHERE k.workflow_id = old.workflow_id AND k.key = old.key AND k.kept_since <= clock_timestamp() - $1::interval
+  RETURNING 1
+)
+SELECT count(*) FROM gone;
+
+-- name: listen
+UPDATE {schema}.sequencer SET heard_until = clock_timestamp() + $1::interval;
+
+-- name: is_heard
+SELECT heard_until > clock_timestamp() FROM {schema}.sequencer;
+
+-- name: isolation
+SELECT current_setting('transaction_isolation');

@@ -1,0 +1,233 @@
+"""Sending a batch of saves until each of them has an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeAlias
+
+from ...errors import ExecutionError, StoreError, StoreUnavailableError
+from .entry import Entry
+from .fault import FAULTS, Fault, translate
+from .link import Link, Row
+from .rows import array, batch_call, is_plain, short_call, stored_of
+from .runner import Pause, Runner, fault_on, unavailable
+from .statements import Statements
+
+Batch: TypeAlias = Sequence[Entry]
+"""Saves in order of id, so that no two batches wait for each other, and each id at most once."""
+
+_MOST_ATTEMPTS: Final = 8
+"""After failures that the server reports. A lost connection is bounded by time alone."""
+_GRACE: Final = 1.0
+"""Seconds by which the server's own timeout comes before ours."""
+_LEAST_PATIENCE: Final = 0.1
+"""Seconds to try for a connection, however long the saves have been waiting already."""
+
+
+class Saver:
+    """Settles batches of saves.
+
+    Args:
+        runner: For what may run twice.
+        statements: Of the schema.
+        set_aside: Takes an entry whose row somebody keeps locked, so that it waits alone.
+        on_saved: Is told of entries that were saved.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        statements: Statements,
+        set_aside: Callable[[Entry], None],
+        on_saved: Callable[[Batch], None],
+    ) -> None:
+        self._runner = runner
+        self._connections = runner.connections
+        self.bounds = runner.bounds
+        self._sql = statements
+        self._set_aside = set_aside
+        self._on_saved = on_saved
+        self._now = asyncio.get_running_loop().time
+
+    async def save(self, batch: Batch, *, alone: bool = False) -> None:
+        """Settle a batch: every entry has its outcome afterwards, or was set aside.
+
+        Args:
+            batch: What to save.
+            alone: The one entry waits for its row as long as its call may last.
+        """
+        pause = Pause()
+        attempts = 0
+        while batch:
+            failed = await self._attempt(batch, alone=alone)
+            if failed is None:
+                return
+            exc, fault = failed
+            attempts += fault is not Fault.LOST
+            match fault:
+                case Fault.LOST | Fault.STALE | Fault.AGAIN if attempts <= _MOST_ATTEMPTS:
+                    batch = self._in_time(batch, translate(exc, fault))
+                case Fault.BLOCKED if not alone:
+                    await self._part(batch)
+                    return
+                case Fault.DATA if len(batch) > 1:
+                    await self._halve(batch)
+                    return
+                case _:
+                    _refuse(batch, self._refusal(exc, fault))
+                    return
+            await pause()
+
+    async def _attempt(self, batch: Batch, *, alone: bool) -> tuple[BaseException, Fault] | None:
+        """Send a batch once; return what failed, if something did."""
+        try:
+            link = await self._connections.acquire(self._patience(batch))
+        except StoreError as error:
+            _refuse(batch, error)
+            return None
+        try:
+            lost = await self._send(link, batch, alone=alone)
+        except FAULTS as exc:
+            return exc, self._give_back(link, batch, fault_on(link, exc))
+        except BaseException as exc:
+            self._give_back(link, batch, Fault.LOST)
+            _refuse(batch, unavailable("the store was interrupted", exc))
+            raise
+        if alone:
+            self._connections.discard(link)  # with the lock timeout that was set on it
+        else:
+            self._connections.release(link)
+        await self._settle(batch, lost)
+        return None
+
+    async def _send(self, link: Link, batch: Batch, *, alone: bool) -> set[str]:
+        """Send a batch; return the ids of saves that lost."""
+        timeout = self.bounds.attempt
+        if alone:
+            remaining = max(self._deadline(batch[0]) - self._now(), _LEAST_PATIENCE)
+            timeout = remaining + _GRACE
+            await link.fetch(b"SELECT set_config('lock_timeout', $1, false)", (f"{remaining * 1000:.0f}ms",))
+        if len(batch) == 1 and is_plain(batch[0].rows):
+            name, params = short_call(batch[0].rows[0])
+            saved = await link.fetch(self._sql[name], params, timeout=timeout)
+            return set() if saved else {batch[0].id}
+        name, params = batch_call(row for entry in batch for row in entry.rows)
+        return {id for (id,) in await link.fetch(self._sql[name], params, timeout=timeout)}
+
+    def _give_back(self, link: Link, batch: Batch, fault: Fault) -> Fault:
+        self._connections.discard(link)
+        if fault is Fault.LOST:
+            self._connections.distrust()
+            for entry in batch:
+                entry.is_unsettled = True
+        return fault
+
+    # --- outcomes --------------------------------------------------------------------------------------------------
+
+    async def _settle(self, batch: Batch, lost: set[str]) -> None:
+        saved = [entry for entry in batch if entry.id not in lost]
+        for entry in saved:
+            entry.succeed()
+        if saved:
+            self._on_saved(saved)
+        if lost:
+            await self._tell([entry for entry in batch if entry.id in lost])
+
+    async def _tell(self, losers: Batch) -> None:
+        """Tell losers what was there; one that had been sent before may turn out to have won."""
+        following = (str(entry.options.expected_version + 1) for entry in losers)
+        params = (array(entry.id for entry in losers), array(following))
+        try:
+            found = await self._runner.fetch(self._sql["found"], params)
+        except StoreError as error:
+            _refuse(losers, unavailable(f"a race was lost, and what won could not be read: {error}", error.__cause__))
+            return
+        by_id = {row[0]: row for row in found}
+        for entry in losers:
+            self._judge(entry, by_id[entry.id])
+
+    def _judge(self, entry: Entry, row: Row) -> None:
+        current = None if row[1] is None else stored_of(row[1:11])
+        if not entry.is_unsettled:
+            entry.lose(current)
+        elif entry.first_commit_id is None:
+            # A save without commits leaves no trace once the next one has come: then nobody knows.
+            if current is not None and current.commit_id == entry.commit_id:
+                self._won_before(entry)
+            else:
+                entry.refuse(StoreUnavailableError())
+        elif row[11] == entry.first_commit_id:
+            self._won_before(entry)
+        elif row[11] is None:
+            entry.refuse(StoreUnavailableError())  # pruned or forgotten: unknown
+        else:
+            entry.lose(current)
+
+    def _won_before(self, entry: Entry) -> None:
+        entry.succeed()
+        self._on_saved([entry])
+
+    def _refusal(self, exc: BaseException, fault: Fault) -> ExecutionError:
+        if fault is Fault.BLOCKED:
+            return unavailable(
+                f"another transaction has kept the workflow locked for {self.bounds.call:g} s; nothing was saved", exc
+            )
+        error = translate(exc, fault)
+        if fault is Fault.WRONG:
+            # To whoever saves, the one question is whether it was saved.
+            return unavailable(f"{error}; nothing was saved", exc)
+        return error
+
+    # --- what holds others up --------------------------------------------------------------------------------------
+
+    async def _part(self, batch: Batch) -> None:
+        """Set aside what waits for somebody's lock, and save the rest."""
+        if len(batch) == 1:
+            self._set_aside(batch[0])
+            return
+        locked = await self._locked(batch)
+        rest = [entry for entry in batch if entry.id not in locked]
+        for entry in batch:
+            if entry.id in locked:
+                self._set_aside(entry)
+        if locked:
+            await self.save(rest)
+        else:
+            await self._halve(batch)  # free again, or locked by an insert, which no look at the rows can find
+
+    async def _locked(self, batch: Batch) -> set[str]:
+        try:
+            rows = await self._runner.fetch(self._sql["locked"], (array(entry.id for entry in batch),))
+        except StoreError:
+            return set()
+        return {id for (id,) in rows}
+
+    async def _halve(self, batch: Batch) -> None:
+        middle = (len(batch) + 1) // 2
+        await self.save(batch[:middle])
+        await self.save(batch[middle:])
+
+    # --- time ------------------------------------------------------------------------------------------------------
+
+    def _deadline(self, entry: Entry) -> float:
+        return entry.began + self.bounds.call
+
+    def _in_time(self, batch: Batch, error: ExecutionError) -> Batch:
+        """Return the entries that have time for another attempt; the others are refused."""
+        now = self._now()
+        _refuse([entry for entry in batch if now >= self._deadline(entry)], error)
+        return [entry for entry in batch if now < self._deadline(entry)]
+
+    def _patience(self, batch: Batch) -> float:
+        # What was never sent fails early, so that callers learn of an outage; what was sent has to be settled.
+        until = max(
+            entry.began + (self.bounds.call if entry.is_unsettled else self.bounds.connect) for entry in batch
+        )
+        return max(until - self._now(), _LEAST_PATIENCE)
+
+
+def _refuse(batch: Iterable[Entry], error: ExecutionError) -> None:
+    for entry in batch:
+        entry.refuse(copy.copy(error))  # each caller raises an object of its own

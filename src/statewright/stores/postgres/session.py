@@ -1,0 +1,169 @@
+"""A store while it is open: its parts, put together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from ..._engine.ports import RecordedAnswer, StoredWorkflow
+from ...errors import DefinitionError, StoreError
+from . import schema
+from .bell import Bell
+from .collector import Collector
+from .connections import Connections, ConnectionSettings, LentConnections, OwnConnections, Source
+from .entry import Entry
+from .log import Log
+from .outbox import Outbox
+from .reader import Reader
+from .rows import check_id, check_text
+from .runner import Bounds, Runner
+from .saver import Saver
+from .statements import Statements
+
+if TYPE_CHECKING:
+    from psycopg_pool import AsyncConnectionPool
+
+T = TypeVar("T")
+
+_LEAST_CONNECTIONS: Final = 2
+_RESERVED: Final = 4
+"""Connections that saves waiting for locks leave to everybody else: two lanes of saves, two of loads."""
+_EXPIRE_AFTER: Final = 500
+"""Saves with an idempotency key after which expired keys are deleted, at most twice as many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a store was constructed with; times in seconds."""
+
+    source: str | AsyncConnectionPool[Any]
+    schema: str
+    size: int
+    call: float
+    connect: float
+    lock: float
+    poll: float
+    retention: float
+
+    def __post_init__(self) -> None:
+        if isinstance(self.source, str):
+            try:
+                conninfo_to_dict(self.source)
+            except psycopg.ProgrammingError:
+                # Not the driver's message, which quotes the string, and with it the password.
+                raise DefinitionError(
+                    "PostgresStore was given a connection string that libpq does not take; expected "
+                    "'postgresql://user@host/database' or 'host=... dbname=...'"
+                ) from None
+        elif not (callable(getattr(self.source, "getconn", None)) and asyncio.iscoroutinefunction(self.source.getconn)):
+            raise DefinitionError(
+                "PostgresStore takes a connection string or a psycopg_pool.AsyncConnectionPool, found "
+                f"{type(self.source).__name__}"
+            )
+        if self.size < _LEAST_CONNECTIONS:
+            raise DefinitionError(
+                f"PostgresStore needs {_LEAST_CONNECTIONS} connections at least, found {self.size}: one that waits for "
+                "a locked workflow must not hold up everything else"
+            )
+
+    @property
+    def pooled(self) -> AsyncConnectionPool[Any] | None:
+        """The user's own pool, if one was given."""
+        return None if isinstance(self.source, str) else self.source
+
+
+class Session:
+    """An open store. Belongs to the running event loop.
+
+    Args:
+        settings: Of the store.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.settings = settings
+        self.sql = Statements(settings.schema)
+        self.bounds = Bounds(settings.call, settings.connect, settings.lock)
+        self.bell = Bell()
+        self.connections = Connections(_source(settings), settings.size)
+        self.runner = Runner(self.connections, self.bounds)
+        self.reader = Reader(self.runner.fetch, self.sql, settings.retention)
+        self.log = Log(self.runner, self.sql)
+        self.loads: Collector[str, StoredWorkflow] = Collector(self.reader.load_many)
+        self.recalls: Collector[tuple[str, str], RecordedAnswer] = Collector(self.reader.recall_many)
+        self.outbox = Outbox(aside=max(1, settings.size - _RESERVED))
+        self.outbox.saver = Saver(self.runner, self.sql, self.outbox.set_aside, self._saved)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._keys = 0
+
+    async def prepare(self, *, upgrade: bool) -> None:
+        """Create or upgrade the schema, or check that it is there.
+
+        Raises:
+            StoreError: It cannot be used.
+        """
+        step = schema.upgrade if upgrade else schema.check
+        await self.runner.run(lambda link: step(link, self.settings.schema))
+
+    def load(self, id: str) -> asyncio.Future[StoredWorkflow | None]:
+        """Return what is stored under an id, as a future."""
+        return self.loads.ask(check_id(id))
+
+    def recall(self, id: str, key: str) -> asyncio.Future[RecordedAnswer | None]:
+        """Return what was recorded under an idempotency key, as a future."""
+        return self.recalls.ask((check_text("id", id), check_text("key", key)))
+
+    async def forget(self, id: str) -> bool:
+        """Delete everything that is kept of a workflow; return whether there was anything.
+
+        Raises:
+            StoreError: Nothing was deleted.
+        """
+        literal = sql.Literal(check_text("id", id)).as_string(None)
+        script = f"SET LOCAL lock_timeout = {self.bounds.call * 1000:.0f};{self.sql.script('forget', id=literal)}"
+        return await self.runner.run(lambda link: link.count(script, timeout=self.bounds.call)) > 0
+
+    async def close(self) -> None:
+        """Let everything that was begun come to its end, and close what is ours."""
+        await self.outbox.quiet()
+        await self.loads.quiet()
+        await self.recalls.quiet()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        self.bell.ring()
+        await self.connections.close()
+
+    def _saved(self, entries: Sequence[Entry]) -> None:
+        self.bell.ring()
+        self._keys += sum(row.idempotency_key is not None for entry in entries for row in entry.rows)
+        if self._keys >= _EXPIRE_AFTER:
+            self._keys = 0
+            self._start(self._expire)
+
+    async def _expire(self) -> None:
+        params = (f"{self.settings.retention} seconds", str(2 * _EXPIRE_AFTER))
+        await self.runner.fetch(self.sql["expire_keys"], params)
+
+    def _start(self, work: Callable[[], Awaitable[None]]) -> None:
+        async def run() -> None:
+            try:
+                await work()
+            except StoreError:
+                pass  # nobody waits for it, and it will be done with the next occasion
+
+        task = self.loop.create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _source(settings: Settings) -> Source:
+    on_each = ConnectionSettings(round(settings.lock * 1000))
+    if isinstance(settings.source, str):
+        return OwnConnections(settings.source, on_each)
+    return LentConnections(settings.source, on_each)
