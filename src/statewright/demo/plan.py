@@ -51,6 +51,11 @@ class Story:
     state: str
     """Stored name of the state that it ends in."""
 
+    @property
+    def version(self) -> int:
+        """The version that it ends at: as many as were accepted."""
+        return sum(moment.answers.get("accepted", 0) for moment in self.moments)
+
 
 def answer_of(error: Exception) -> Answer:
     """Return how a command was answered that was not accepted."""

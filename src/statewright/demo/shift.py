@@ -48,6 +48,11 @@ class Report:
         """How many commands were sent."""
         return self.answers.total()
 
+    @property
+    def rate(self) -> float:
+        """Commands a second."""
+        return self.commands / self.seconds if self.seconds else 0.0
+
     def latency(self, share: float) -> float:
         """Return within how many seconds this share of the commands was answered."""
         ordered = sorted(self.latencies)
@@ -76,7 +81,7 @@ class Shift:
         self._stories = stories
         self._on_progress = on_progress
         self._ahead = [(story.moments[0].at, number, 0) for number, story in enumerate(stories)]
-        self._versions = [0] * len(stories)
+        self._seen = [0] * len(stories)  # the version of each order, as far as its callers know
         self.report = Report(len(stories), callers)
 
     async def run(self) -> Report:
@@ -87,7 +92,7 @@ class Shift:
             for _ in range(self.report.callers):
                 callers.create_task(self._call())
         self.report.seconds = time.perf_counter() - begun
-        await self._look_back()
+        self.report.surprises += await self.look_back()
         return self.report
 
     async def _call(self) -> None:
@@ -102,7 +107,7 @@ class Shift:
                 heapq.heappush(self._ahead, (story.moments[step + 1].at, number, step + 1))
 
     async def _live(self, story: Story, moment: Moment, number: int) -> None:
-        seen = self._versions[number]
+        seen = self._seen[number]
         if len(moment.sends) == 1:
             answers = [await self._send(story.id, moment.sends[0], number, seen)]
         else:
@@ -124,7 +129,7 @@ class Shift:
         answer: Answer
         match result:
             case Success(version=version, replayed=replayed):
-                self._versions[number] = max(self._versions[number], version)
+                self._seen[number] = max(self._seen[number], version)
                 answer = "replayed" if replayed else "accepted"
             case Failure(error=error):
                 answer = answer_of(error)
@@ -133,14 +138,16 @@ class Shift:
         self.report.answers[answer] += 1
         return answer
 
-    async def _look_back(self) -> None:
-        """Compare what is stored with what must be."""
-        for number, story in enumerate(self._stories):
+    async def look_back(self) -> list[str]:
+        """Return which orders are not stored as they must be: in their state, and at their version."""
+        surprises: list[str] = []
+        for story in self._stories:
             order = await self._executor.get(story.id)
             found = "nothing" if order is None else f"{order.state} at version {order.version}"
-            expected = f"{story.state} at version {self._versions[number]}"
+            expected = f"{story.state} at version {story.version}"
             if found != expected:
-                self.report.surprises.append(f"{story.id}: expected {expected}, found {found}")
+                surprises.append(f"{story.id}: expected {expected}; found {found}")
+        return surprises
 
 
 def _code(error: ExecutionError) -> str:

@@ -1,0 +1,41 @@
+"""Options that several commands have, so that they are called and described alike."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+from ..demo import FILE
+
+StoreOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        "-s",
+        metavar="FILE|DSN",
+        envvar="STATEWRIGHT_STORE",
+        show_default=False,
+        help=f"A SQLite file or a postgresql:// DSN. Default: {FILE}, if the demo has left it here.",
+    ),
+]
+RouterOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--router",
+        "-r",
+        metavar="MODULE:NAME",
+        show_default=False,
+        help="The WorkflowRouter or WorkflowExecutor to use. Default: the demo's own, for a file of the demo.",
+    ),
+]
+TargetArgument: TypeAlias = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="MODULE:NAME",
+        show_default=False,
+        help="A WorkflowRouter or WorkflowExecutor. Default: the demo's own, for a file of the demo.",
+    ),
+]
+IdArgument: TypeAlias = Annotated[str, typer.Argument(metavar="ID", help="The workflow's id.")]
+JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
