@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Generator, Iterator, Mapping
 from typing import Annotated, Any, ForwardRef, Never, NoReturn, Union, get_args, get_origin
 from typing import Never as ExtensionNever
 
@@ -15,7 +15,7 @@ _NEVER = (Never, NoReturn, ExtensionNever)
 _ALIASES: tuple[type[Any], ...] = tuple({TypeAliasType, getattr(__import__("typing"), "TypeAliasType", TypeAliasType)})
 
 
-def members(annotation: Any, scope: Mapping[str, Any]) -> Iterator[Any]:
+def members(annotation: Any, scope: Mapping[str, Any], *, awaited: bool = False) -> Iterator[Any]:
     """Yield the members of an annotation: unions, aliases and `Annotated` are opened, `Never` has none.
 
     `None` is yielded as `NoneType`. What is no class is yielded as it is, for the caller to refuse.
@@ -23,28 +23,44 @@ def members(annotation: Any, scope: Mapping[str, Any]) -> Iterator[Any]:
     Args:
         annotation: The annotation, or its text.
         scope: The names that a text may use.
+        awaited: Whether an awaitable stands for what it gives.
 
     Raises:
         NameError: A text names something that does not exist.
         SyntaxError: A text is no expression.
     """
+    for part in _parts(annotation, scope, awaited=awaited):
+        if part is annotation:
+            yield part
+        else:
+            yield from members(part, scope, awaited=awaited)
+
+
+def _parts(annotation: Any, scope: Mapping[str, Any], *, awaited: bool) -> tuple[Any, ...]:
+    """Return what an annotation stands for, one step on; the annotation itself where there is no further step."""
     if isinstance(annotation, ForwardRef):
-        annotation = annotation.__forward_arg__
+        return (annotation.__forward_arg__,)
     if isinstance(annotation, str):
-        yield from members(eval(annotation, dict(scope)), scope)  # noqa: S307 - the user's own source text
-    elif annotation is None or annotation is NOTHING:
-        yield NOTHING
-    elif annotation in _NEVER:
-        return
-    elif isinstance(annotation, _ALIASES):
-        yield from members(annotation.__value__, scope)
-    elif get_origin(annotation) in (Union, types.UnionType):
-        for argument in get_args(annotation):
-            yield from members(argument, scope)
-    elif get_origin(annotation) is Annotated:
-        yield from members(get_args(annotation)[0], scope)
-    else:
-        yield annotation
+        return (eval(annotation, dict(scope)),)  # noqa: S307 - the user's own source text
+    if isinstance(annotation, _ALIASES):
+        return (annotation.__value__,)
+    if annotation in _NEVER:
+        return ()
+    origin = get_origin(annotation)
+    return (NOTHING if annotation is None else annotation,) if origin is None else _opened(annotation, origin, awaited)
+
+
+def _opened(annotation: Any, origin: Any, awaited: bool) -> tuple[Any, ...]:  # noqa: FBT001 - one caller
+    arguments = get_args(annotation)
+    if origin in (Union, types.UnionType):
+        return arguments
+    if origin is Annotated:
+        return arguments[:1]
+    if isinstance(origin, _ALIASES):
+        return (origin.__value__[arguments],)
+    if awaited and isinstance(origin, type) and issubclass(origin, (Awaitable, Generator)):
+        return arguments[-1:]
+    return (annotation,)
 
 
 def spelled(annotation: Any) -> str:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from ..errors import DefinitionError
 from .annotation import NOTHING, members, spelled
 from .definition import Definition
 
+_DEEPEST = 100
+"""How many wrappers are looked through: a wrapper may, by mistake, wrap itself."""
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-_AWAITABLES = (Awaitable, Coroutine, Generator)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,9 +80,7 @@ class _Reader:
         parameters = self.positional(signature)
         states = self.members("state", parameters[0].annotation, self.definition.states.by_type, or_none=True)
         commands = self.members("command", parameters[1].annotation, self.definition.commands.by_type)
-        targets = self.members(
-            "return", _awaited(signature.return_annotation), self.definition.states.by_type, or_none=True
-        )
+        targets = self.members("return", signature.return_annotation, self.definition.states.by_type, or_none=True)
         if not states or not commands:
             raise self.wrong("is annotated to apply to nothing")
         if NOTHING in states and targets == (NOTHING,):
@@ -119,7 +118,7 @@ class _Reader:
         if annotation is inspect.Parameter.empty:
             raise self.wrong(f"has no annotation for its {role}; annotations are the registration")
         try:
-            found = tuple(dict.fromkeys(members(annotation, self.scope)))
+            found = tuple(dict.fromkeys(members(annotation, self.scope, awaited=role == "return")))
         except Exception as exc:
             raise self.wrong(f"has an annotation for its {role} that cannot be resolved: {annotation} ({exc})") from exc
         for member in found:
@@ -132,7 +131,7 @@ class _Reader:
 
 def _source(function: Any) -> Any:
     """Return the plain function below wrappers, partials, methods and callable objects."""
-    while True:
+    for _ in range(_DEEPEST):
         if isinstance(function, functools.partial):
             function = function.func
         elif inspect.ismethod(function):
@@ -145,7 +144,8 @@ def _source(function: Any) -> Any:
                 return function
             function = call
         else:
-            return function
+            break
+    return function
 
 
 def _scope(source: Any, local: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,10 +157,3 @@ def _scope(source: Any, local: Mapping[str, Any]) -> dict[str, Any]:
         except ValueError:  # not bound yet
             continue
     return scope
-
-
-def _awaited(annotation: Any) -> Any:
-    """Return what an awaitable of this annotation gives; the annotation itself if it is none."""
-    if any(get_origin(annotation) is getattr(kind, "__origin__", kind) for kind in _AWAITABLES):
-        return get_args(annotation)[-1]
-    return annotation
