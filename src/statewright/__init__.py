@@ -7,28 +7,37 @@ from ._engine.ports import (
     Catalog,
     Clock,
     CommitLog,
+    DeadLetter,
+    DeadLetterStore,
+    Delivery,
     DueTimer,
     ErasingStore,
     Fence,
     FoldingStore,
     HistoryStore,
     IdempotentStore,
+    LeaseStore,
+    Publisher,
+    ReaderStatus,
+    ReaderStore,
     RecordedAnswer,
     SaveOptions,
     StoreAdapter,
     StoredWorkflow,
     TimerStore,
 )
+from ._engine.worker import Worker
+from ._mark import ServerOnly
 from ._model.commit import Commit, NewCommit, RecordedMessage, WorkflowCommit
 from ._model.context import Context, ContextKey, Execution
 from ._model.middleware import CallNext, Middleware
 from ._model.migration import Migrations
 from ._model.observer import Observer
+from ._model.reactor import Reactors, Send, Source
 from ._model.registry import Transition
 from ._model.result import Failure, Result, Success
 from ._model.router import WorkflowRouter
 from ._model.snapshot import WorkflowSnapshot
-from ._model.visibility import ServerOnly
 from ._model.workflow import Workflow
 from .errors import (
     ConcurrencyConflictError,
@@ -62,7 +71,10 @@ __all__ = [
     "ConcurrencyConflictError",
     "Context",
     "ContextKey",
+    "DeadLetter",
+    "DeadLetterStore",
     "DefinitionError",
+    "Delivery",
     "DependencyError",
     "DomainError",
     "DueTimer",
@@ -78,6 +90,7 @@ __all__ = [
     "InvalidDataError",
     "Issue",
     "LeaseLostError",
+    "LeaseStore",
     "MemoryStore",
     "Middleware",
     "MigrationError",
@@ -89,13 +102,19 @@ __all__ = [
     "Observer",
     "OutcomeUnknownError",
     "PositionPrunedError",
+    "Publisher",
+    "Reactors",
+    "ReaderStatus",
+    "ReaderStore",
     "RecordedAnswer",
     "RecordedMessage",
     "RestoreError",
     "Result",
     "RoutingError",
     "SaveOptions",
+    "Send",
     "ServerOnly",
+    "Source",
     "StatewrightError",
     "StoreAdapter",
     "StoreError",
@@ -105,6 +124,7 @@ __all__ = [
     "TimerStore",
     "Transition",
     "UnexpectedError",
+    "Worker",
     "Workflow",
     "WorkflowCommit",
     "WorkflowExecutor",

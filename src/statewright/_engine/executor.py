@@ -11,7 +11,7 @@ from .._model.middleware import Chain, Middleware, check_middleware, compose
 from .._model.observer import Observer, tell
 from .._model.parameters import WorkflowT
 from .._model.result import Failure, Result, Success
-from .._model.router import WorkflowRouter
+from .._model.router import WorkflowRouter, read_command
 from .._model.snapshot import StoredWorkflow, WorkflowSnapshot
 from .._model.workflow import Workflow, check_id
 from ..errors import (
@@ -272,6 +272,16 @@ class WorkflowExecutor(Generic[WorkflowT]):
             return Failure(cast("Any", error))
         request.timer, request.key, request.metadata = timer, key, metadata
         return await self._run(request, observers)
+
+    def _record(self, command: Any) -> RecordedMessage:
+        """Return a command as it is recorded.
+
+        Raises:
+            InvalidDataError: It does not fit its schema.
+            RoutingError: It is not declared.
+        """
+        schema, value, text = read_command(self._definition, command)
+        return RecordedMessage.of_text(schema.name, text if text is not None else schema.record(value))
 
     def _refuse_reentry(self, request: Request, observers: Sequence[Observer]) -> Result:
         error = UnexpectedError(

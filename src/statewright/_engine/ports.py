@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from .._model.commit import Commit, NewCommit, RecordedMessage
 from .._model.snapshot import StoredWorkflow, WorkflowSnapshot
@@ -168,8 +168,10 @@ class TimerStore(Protocol):
         """Return timers of these definitions that are due by the store's clock, or at `now`; the oldest first."""
         ...
 
-    async def next_due(self, definitions: Collection[str]) -> datetime | None:
-        """Return when the earliest timer of these definitions is due; `None` if there is none."""
+    async def until_next_due(
+        self, definitions: Collection[str], *, now: datetime | None = None
+    ) -> timedelta | None:
+        """Return how long until the earliest timer of these definitions is due; `None` if there is none."""
         ...
 
     async def finish_timer(self, timer: DueTimer, fence: Fence) -> None:
@@ -180,12 +182,204 @@ class TimerStore(Protocol):
         """
         ...
 
-    async def postpone_timer(self, timer: DueTimer, delay: timedelta, attempts: int, fence: Fence) -> None:
+    async def postpone_timer(
+        self, timer: DueTimer, delay: timedelta, attempts: int, fence: Fence, *, now: datetime | None = None
+    ) -> None:
         """Let a timer be due again after a delay, if it still stands.
 
         Raises:
             LeaseLostError: The lease passed to another owner; nothing was changed.
         """
+        ...
+
+    async def bury_timer(self, timer: DueTimer, error: Mapping[str, Any], attempts: int, fence: Fence) -> None:
+        """Park a timer as a dead letter, if it still stands. It still belongs to its state, and goes with it.
+
+        Raises:
+            LeaseLostError: The lease passed to another owner; nothing was changed.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A command that a reactor decided on and that has not been delivered: one row of the outbox."""
+
+    id: int
+    """Given by the store; 0 before it is stored."""
+    reader: str
+    """`reactor:<name>`."""
+    position: int
+    """Of the source's commit."""
+    number: int
+    """Its place among the Sends of the commit, from 0; -1 for a commit whose reactor raised."""
+    source_id: str
+    """The workflow that the event came from."""
+    commit_id: str
+    """Of the source's commit."""
+    target: str
+    """Name of the definition that it goes to."""
+    target_id: str
+    command: RecordedMessage | None
+    """`None` for a commit whose reactor raised: it is resolved again when it is retried."""
+    is_droppable: bool
+    """Whether a refusal is dropped instead of becoming a dead letter."""
+    metadata: Mapping[str, Any]
+    """What is kept with the target's commit."""
+    attempts: int = 0
+
+    @property
+    def key(self) -> str:
+        """The idempotency key under which it is delivered."""
+        return f"{self.reader}:{self.commit_id}:{self.number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A timer or a delivery that has been given up, until somebody retries or drops it."""
+
+    id: str
+    kind: Literal["timer", "delivery", "reactor"]
+    """What it was: a timer's command, a reactor's command, or a commit on which a reactor raised."""
+    reader: str
+    """`reactor:<name>`, or `timers:<definition>`."""
+    workflow_id: str
+    """The timer's workflow, or the source of the event: what follows from it waits."""
+    target: str
+    """Name of the definition that the command goes to."""
+    target_id: str
+    command: RecordedMessage | None
+    position: int | None
+    """Of the source's commit, for what a reactor decided."""
+    attempts: int
+    error: Mapping[str, Any]
+    """Why: the error's `to_dict()`, without what no client may see."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderStatus:
+    """How far a reactor or publisher has read."""
+
+    name: str
+    """`reactor:<name>` or `publisher:<name>`."""
+    position: int
+    lag: int
+    """How far the store's last position is ahead, at most so many commits."""
+    undelivered: int
+    """Deliveries that wait, dead letters included."""
+
+
+@runtime_checkable
+class LeaseStore(Protocol):
+    """A store that grants a role to one worker at a time, by its own clock."""
+
+    async def acquire_leases(self, names: Collection[str], owner: str, duration: timedelta) -> list[Fence]:
+        """Take the leases that are free or have run out, with a higher epoch, and renew the owner's own.
+
+        Returns:
+            All that the owner holds now.
+        """
+        ...
+
+    async def release_leases(self, fences: Collection[Fence]) -> None:
+        """Give leases back; those that have passed to another owner are left alone."""
+        ...
+
+
+@runtime_checkable
+class ReaderStore(Protocol):
+    """A store that keeps the positions of readers, and what reactors decided until it is delivered."""
+
+    async def last_position(self) -> int:
+        """Return the position of the last commit; 0 if there is none."""
+        ...
+
+    async def reader_position(self, name: str) -> int | None:
+        """Return how far a reader has read; `None` if it never started."""
+        ...
+
+    async def start_reader(self, name: str, position: int) -> None:
+        """Let a reader start after a position, unless it has started already."""
+        ...
+
+    async def advance_reader(
+        self, name: str, position: int, deliveries: Sequence[Delivery], fence: Fence
+    ) -> None:
+        """Store what was decided on the commits up to a position, and the position, together.
+
+        Raises:
+            LeaseLostError: The lease passed to another owner; nothing was changed.
+        """
+        ...
+
+    async def due_deliveries(self, name: str, *, limit: int = 100, now: datetime | None = None) -> list[Delivery]:
+        """Return deliveries of a reader in order of position and number.
+
+        What stands behind a parked or postponed delivery of the same source is left out.
+        """
+        ...
+
+    async def finish_deliveries(self, ids: Collection[int], fence: Fence) -> None:
+        """Remove deliveries that are done with.
+
+        Raises:
+            LeaseLostError: The lease passed to another owner; nothing was changed.
+        """
+        ...
+
+    async def postpone_delivery(
+        self, id: int, delay: timedelta, attempts: int, fence: Fence, *, now: datetime | None = None
+    ) -> None:
+        """Let a delivery be due again after a delay; what follows from its source waits.
+
+        Raises:
+            LeaseLostError: The lease passed to another owner; nothing was changed.
+        """
+        ...
+
+    async def replace_delivery(self, id: int, deliveries: Sequence[Delivery], fence: Fence) -> None:
+        """Put what a reactor decided at last in the place of the delivery that stands for its failure.
+
+        Raises:
+            LeaseLostError: The lease passed to another owner; nothing was changed.
+        """
+        ...
+
+    async def bury_delivery(self, id: int, error: Mapping[str, Any], attempts: int, fence: Fence) -> None:
+        """Park a delivery as a dead letter; what follows from its source waits.
+
+        Raises:
+            LeaseLostError: The lease passed to another owner; nothing was changed.
+        """
+        ...
+
+    async def has_undelivered(self, name: str, source_id: str, position: int) -> bool:
+        """Return whether something that a reader decided for a source, up to a position, is not delivered."""
+        ...
+
+    async def readers(self) -> list[ReaderStatus]:
+        """Return how far each reader has read."""
+        ...
+
+    async def wait_for_change(self, timeout: timedelta) -> None:
+        """Return when something may have been saved, at the latest after the timeout."""
+        ...
+
+
+@runtime_checkable
+class DeadLetterStore(Protocol):
+    """A store whose dead letters can be looked at, retried and dropped."""
+
+    async def dead_letters(self, *, after: str = "", limit: int = 100) -> list[DeadLetter]:
+        """Return dead letters with an id above `after`, in order of id."""
+        ...
+
+    async def retry_dead_letter(self, id: str) -> bool:
+        """Let a dead letter be tried again, from the first attempt; return whether there is one with this id."""
+        ...
+
+    async def drop_dead_letter(self, id: str) -> bool:
+        """Remove a dead letter; what waited behind it goes on. Return whether there was one with this id."""
         ...
 
 
@@ -195,6 +389,21 @@ class ErasingStore(Protocol):
 
     async def forget(self, id: str) -> bool:
         """Remove everything that is kept of a workflow, in one transaction; return whether there was anything."""
+        ...
+
+
+@runtime_checkable
+class Publisher(Protocol):
+    """Where commits are published to: a broker, a webhook, a log."""
+
+    name: str
+    """The key of its position in the store."""
+
+    async def publish(self, commit: Commit) -> None:
+        """Publish a commit; raise if it could not be: it is tried again.
+
+        Delivery is at least once and in order for each workflow; a repetition carries the same `commit.id`.
+        """
         ...
 
 
@@ -210,12 +419,19 @@ __all__ = [
     "Catalog",
     "Clock",
     "CommitLog",
+    "DeadLetter",
+    "DeadLetterStore",
+    "Delivery",
     "DueTimer",
     "ErasingStore",
     "Fence",
     "FoldingStore",
     "HistoryStore",
     "IdempotentStore",
+    "LeaseStore",
+    "Publisher",
+    "ReaderStatus",
+    "ReaderStore",
     "RecordedAnswer",
     "SaveOptions",
     "StoreAdapter",

@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
@@ -18,6 +18,7 @@ from .._engine.ports import FoldingStore, RecordedAnswer, SaveOptions, StoreAdap
 from .._model.commit import Commit, NewCommit, new_id
 from .._model.snapshot import WorkflowSnapshot
 from ..errors import ConcurrencyConflictError
+from .memory_agenda import Bell, MemoryAgenda
 
 __all__ = ["MemoryStore"]
 
@@ -31,18 +32,19 @@ class _Row:
     answers: dict[str, RecordedAnswer] = field(default_factory=dict)
 
 
-class MemoryStore:
+class MemoryStore(MemoryAgenda):
     """Keeps everything in memory, and loses it with the process.
 
     What it hands out is immutable, so that nobody can change what it keeps. Idempotency keys are kept for ever.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._rows: dict[str, _Row] = {}
         self._log: list[tuple[int, NewCommit]] = []
         self._position = 0
         self._lock = threading.Lock()  # an executor's `sync()` runs on a thread of its own
-        self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self._bell = Bell()
 
     async def __aenter__(self) -> Self:
         return self
@@ -76,15 +78,16 @@ class MemoryStore:
                 conflict = ConcurrencyConflictError(options.id, options.expected_version, actual)
                 conflict.__dict__["current"] = None if row is None else row.current
                 raise conflict
+            self._check_fences(options.fences)
             self._keep(options, row)
-        if self._waiting:
-            self._notify()
+            self._keep_timers(options)
+        self._bell.ring()
 
     def _keep(self, options: SaveOptions, row: _Row | None) -> None:
         snapshot = options.snapshot
         commit_id = options.commits[-1].id if options.commits else new_id()
         entered = _entered_at(row, snapshot)
-        current = StoredWorkflow(snapshot, snapshot.version, commit_id, entered)
+        current = StoredWorkflow(snapshot, snapshot.version, commit_id, entered, options.has_timers)
         if row is None:
             row = self._rows[options.id] = _Row(current)
         row.current = current
@@ -138,20 +141,22 @@ class MemoryStore:
 
     async def subscribe(self, *, after: int = 0) -> AsyncIterator[Commit]:
         """Yield commits with a position above `after`, and wait for more."""
-        event = asyncio.Event()
-        waiting = (asyncio.get_running_loop(), event)
-        self._waiting.add(waiting)
-        try:
-            while True:
-                event.clear()
-                page = await self.commits(after=after)
-                for commit in page:
-                    yield commit
-                    after = commit.position
-                if not page:
-                    await event.wait()
-        finally:
-            self._waiting.discard(waiting)
+        while True:
+            rung = self._bell.rung
+            page = await self.commits(after=after)
+            for commit in page:
+                yield commit
+                after = commit.position
+            if not page:
+                await self._bell.wait(rung)
+
+    async def wait_for_change(self, timeout: timedelta) -> None:
+        """Return when something may have been saved, at the latest after the timeout."""
+        await self._bell.wait(self._bell.rung, timeout)
+
+    async def last_position(self) -> int:
+        """Return the position of the last commit; 0 if there is none."""
+        return self._position
 
     async def find(
         self, *, definition: str | None = None, state: str | None = None, after: str = "", limit: int = 100
@@ -174,11 +179,8 @@ class MemoryStore:
         with self._lock:
             row = self._rows.pop(id, None)
             self._log = [numbered for numbered in self._log if numbered[1].snapshot.id != id]
+            self._forget_agenda(id)
         return row is not None
-
-    def _notify(self) -> None:
-        for loop, event in list(self._waiting):
-            loop.call_soon_threadsafe(event.set)
 
 
 def _is_foreign(row: _Row | None, options: SaveOptions) -> bool:

@@ -1,0 +1,242 @@
+"""The worker: what happens after a commit, by any number of processes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from .._model.commit import new_id
+from .._model.reactor import Reactors
+from ..errors import DefinitionError, LeaseLostError, StoreError
+from .backoff import pause
+from .executor import WorkflowExecutor
+from .ports import CommitLog, Fence, LeaseStore, Publisher, ReaderStore, TimerStore
+from .roles import PublisherRole, ReactorRole, Role, TimerRole, Toolbox
+
+_log = logging.getLogger("statewright.worker")
+
+_LAST_BACKOFF: Final = timedelta(seconds=30)
+
+
+class Worker:
+    """Runs timers, delivers what reactors decide, and publishes commits.
+
+    Any number of workers may run over one store, in any number of processes. Each role, the timers of a definition, a
+    reactor or a publisher, is held by one worker at a time under a lease; a worker that was paused past its lease
+    changes nothing when it wakes up.
+
+    Args:
+        store: The store, with timers, leases and positions.
+        executors: Of the workflows whose timers and commands are executed, and whose events are decoded.
+        reactors: What follows from events.
+        publishers: Where commits are published to.
+        start: Where a reactor or publisher begins that has no position yet, on a store that has commits: after a
+            position (`0` for all of them), or `"now"`.
+        clock: Judges whether timers are due, in the place of the store's clock; leases always use the store's.
+        retries: How often a command is tried again before it becomes a dead letter. Failures of the store and lost
+            races never count.
+        backoff: The first pause before another try; doubled each time, at most five minutes, with jitter.
+        lease: How long a role stays with a worker that has fallen silent.
+        poll: How often the store is asked for news when it does not tell by itself.
+
+    Raises:
+        DefinitionError: The parts do not fit together.
+    """
+
+    def __init__(
+        self,
+        store: Any,
+        executors: Iterable[WorkflowExecutor[Any]] = (),
+        *,
+        reactors: Reactors | None = None,
+        publishers: Iterable[Publisher] = (),
+        start: int | Literal["now"] | None = None,
+        clock: Callable[[], datetime] | None = None,
+        retries: int = 5,
+        backoff: timedelta = timedelta(seconds=1),
+        lease: timedelta = timedelta(seconds=15),
+        poll: timedelta = timedelta(seconds=1),
+    ) -> None:
+        by_name = _check_executors(store, list(executors))
+        _check_store(store)
+        _check_start(start)
+        self._store = store
+        self._start: int | Literal["now"] | None = start
+        self._lease = lease
+        self._poll = poll
+        self._owner = new_id()
+        tools = Toolbox(store, by_name, clock, retries, backoff)
+        timers = [TimerRole(tools, name) for name in by_name]
+        deciding = [ReactorRole(tools, reactor) for reactor in reactors or ()]
+        publishing = [PublisherRole(tools, publisher) for publisher in publishers]
+        self._roles: list[Role] = [*timers, *deciding, *publishing]
+        self._readers = [*(role.name for role in deciding), *(role.name for role in publishing)]
+        if len(set(self._readers)) < len(self._readers):
+            raise DefinitionError(f"two readers share a name: {', '.join(sorted(self._readers))}")
+        self._fences: dict[str, Fence] = {}
+
+    # --- running ---------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Work until cancelled; then finish what is under way, and give the leases back.
+
+        Raises:
+            DefinitionError: A reactor or publisher has no position yet, and `start` is not given.
+        """
+        await self._patiently(self._prepare)
+        await self._patiently(self._acquire)
+        stopping = asyncio.Event()
+        tasks = [asyncio.create_task(self._keep_leases(stopping))]
+        tasks += [asyncio.create_task(self._serve(role, stopping)) for role in self._roles]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            stopping.set()
+            for task in tasks:
+                task.cancel()  # those in the middle of a step finish it first
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._release()
+
+    async def run_until_idle(self) -> None:
+        """Work until nothing is due now: neither later timers nor backoff are waited for.
+
+        Roles that another worker holds are left to it.
+
+        Raises:
+            DefinitionError: A reactor or publisher has no position yet, and `start` is not given.
+            StoreError: The store failed.
+        """
+        await self._prepare()
+        try:
+            progressed = True
+            while progressed:
+                await self._acquire()
+                held = [(role, self._fences[role.name]) for role in self._roles if role.name in self._fences]
+                progressed = False
+                for role, fence in held:
+                    with contextlib.suppress(LeaseLostError):
+                        progressed |= await role.step(fence)
+        finally:
+            await self._release()
+
+    async def _prepare(self) -> None:
+        """Give each reader that has none a position."""
+        store: ReaderStore = self._store
+        for name in self._readers:
+            if await store.reader_position(name) is not None:
+                continue
+            last = await store.last_position()
+            if last and self._start is None:
+                raise DefinitionError(
+                    f"{name} has no position yet and the store has commits: say where it begins, "
+                    'Worker(..., start=0) for all of them or start="now" for those to come'
+                )
+            await store.start_reader(name, last if self._start == "now" else self._start or 0)
+
+    # --- leases ----------------------------------------------------------------------------------------------------
+
+    async def _keep_leases(self, stopping: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        valid_until = loop.time()
+        while not stopping.is_set():
+            asked = loop.time()
+            try:
+                await self._acquire()
+                valid_until = asked + self._lease.total_seconds()
+            except StoreError as error:
+                _log.warning("leases could not be renewed", extra={"error": str(error)})
+                if loop.time() >= valid_until:
+                    self._fences = {}
+            await asyncio.sleep(self._lease.total_seconds() / 3)
+
+    async def _acquire(self) -> None:
+        store: LeaseStore = self._store
+        names = [role.name for role in self._roles]
+        fences = await store.acquire_leases(names, self._owner, self._lease)
+        self._fences = {fence.name: fence for fence in fences}
+
+    async def _release(self) -> None:
+        store: LeaseStore = self._store
+        fences, self._fences = list(self._fences.values()), {}
+        with contextlib.suppress(StoreError):  # they run out by themselves
+            await store.release_leases(fences)
+
+    # --- one role --------------------------------------------------------------------------------------------------
+
+    async def _serve(self, role: Role, stopping: asyncio.Event) -> None:
+        failures = 0
+        while not stopping.is_set():
+            fence = self._fences.get(role.name)
+            if fence is None:
+                await asyncio.sleep(min(self._poll, self._lease / 3).total_seconds())
+                continue
+            try:
+                progressed = await _finished(role.step(fence))
+                failures = 0
+                if not progressed:
+                    await self._rest(role)
+            except LeaseLostError:
+                if self._fences.get(role.name) == fence:
+                    del self._fences[role.name]
+            except StoreError as error:
+                failures += 1
+                _log.warning("the store failed a worker", extra={"role": role.name, "error": str(error)})
+                await asyncio.sleep(pause(timedelta(milliseconds=100), failures, _LAST_BACKOFF).total_seconds())
+
+    async def _rest(self, role: Role) -> None:
+        store: ReaderStore = self._store
+        due = await role.until_due()
+        timeout = self._poll if due is None else max(min(self._poll, due), timedelta(milliseconds=1))
+        await store.wait_for_change(timeout)
+
+    async def _patiently(self, prepare: Callable[[], Awaitable[None]]) -> None:
+        failures = 0
+        while True:
+            try:
+                await prepare()
+                return
+            except StoreError as error:
+                failures += 1
+                _log.warning("the store failed a worker", extra={"role": "start", "error": str(error)})
+                await asyncio.sleep(pause(timedelta(milliseconds=100), failures, _LAST_BACKOFF).total_seconds())
+
+
+async def _finished(step: Any) -> bool:
+    """Take a step to its end, even when the worker is stopped in the middle of it."""
+    task = asyncio.ensure_future(step)
+    try:
+        return bool(await asyncio.shield(task))
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+def _check_executors(store: Any, executors: Sequence[Any]) -> dict[str, WorkflowExecutor[Any]]:
+    by_name: dict[str, WorkflowExecutor[Any]] = {}
+    for executor in executors:
+        if not isinstance(executor, WorkflowExecutor):
+            raise DefinitionError(f"a worker takes executors, found {type(executor).__name__}")
+        name = executor._definition.name
+        if executor.store is not store:
+            raise DefinitionError(f"the executor of workflow {name!r} uses another store than its worker")
+        if name in by_name:
+            raise DefinitionError(f"two executors of a worker serve workflow {name!r}")
+        by_name[name] = executor
+    return by_name
+
+
+def _check_store(store: Any) -> None:
+    needed: Collection[type[Any]] = (CommitLog, TimerStore, LeaseStore, ReaderStore)
+    missing = [protocol.__name__ for protocol in needed if not isinstance(store, protocol)]
+    if missing:
+        raise DefinitionError(f"store {type(store).__name__} cannot serve a worker: it lacks {', '.join(missing)}")
+
+
+def _check_start(start: Any) -> None:
+    if start is None or start == "now" or (type(start) is int and start >= 0):
+        return
+    raise DefinitionError(f'start is a position from 0 or "now", found {start!r}')
