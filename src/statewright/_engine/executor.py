@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast
 
 from .._model.commit import NO_METADATA, RecordedMessage, WorkflowCommit
@@ -32,6 +33,7 @@ from .mailbox import Call, Lane, Lapsed, Standing, executing, is_reentrant, lane
 from .ports import DueTimer, ErasingStore, Fence, HistoryStore, StoreAdapter
 from .request import Request, check_version, read_delivery, read_request
 from .restore import Restorer
+from .waiting import wait_until_passed
 
 if TYPE_CHECKING:
     from .._model.migration import Migrations
@@ -389,6 +391,24 @@ class WorkflowExecutor(Generic[WorkflowT]):
         workflow = await self.get(id)
         state = None if workflow is None else cast("Any", workflow)._schema.type
         return self._router.available_commands_for(state)
+
+    async def wait_for(self, result: Success[Any, Any], by: Iterable[str], *, timeout: timedelta) -> bool:
+        """Wait until reactors and publishers have dealt with what a command led to.
+
+        A publisher has published the commit; all that a reactor decided on it has been delivered.
+
+        Args:
+            result: What `execute` gave.
+            by: Names of reactors and publishers.
+            timeout: How long to wait at most.
+
+        Returns:
+            Whether all have in time; what became a dead letter has not.
+
+        Raises:
+            StoreError: The store failed, or knows no readers.
+        """
+        return await _reading(wait_until_passed(self._store, result.snapshot.id, result.version, by, timeout))
 
     async def forget(self, id: str) -> bool:
         """Remove everything that is kept of a workflow; return whether there was anything.

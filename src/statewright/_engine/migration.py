@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from .._model.migration import Migrations
 from .._model.snapshot import StoredWorkflow
+from .._model.timer import RenamedState
 from ..errors import ConcurrencyConflictError, InvalidDataError, RestoreError, StoreError
 from .ports import Catalog, SaveOptions, StoreAdapter
 from .restore import Restorer
@@ -130,8 +131,12 @@ class _Walk:
     async def _save(self, stored: StoredWorkflow) -> None:
         snapshot = stored.snapshot.replace(version=stored.version)
         updated = self.restorer.restore(snapshot).to_snapshot()
+        renamed = RenamedState(snapshot.state, updated.state) if snapshot.state != updated.state else None
         if not self.dry_run:
-            await self.store.save(SaveOptions(stored.id, updated, stored.version, expected_commit_id=stored.commit_id))
+            options = SaveOptions(
+                stored.id, updated, stored.version, expected_commit_id=stored.commit_id, renamed=renamed
+            )
+            await self.store.save(options)
 
     def _failure(self, stored: StoredWorkflow, reason: str) -> MigrationFailure:
         facts = {"definition": self.definition, "workflow_id": stored.id, "reason": reason}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from .._model.commit import Commit, NewCommit, RecordedMessage
 from .._model.snapshot import StoredWorkflow, WorkflowSnapshot
-from .._model.timer import DueTimer, TimerWrite
+from .._model.timer import DueTimer, RenamedState, TimerWrite
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,8 @@ class SaveOptions:
     """Whether the workflow has, or ever had, a timer: kept beside the row for `StoredWorkflow.has_timers`."""
     fences: tuple[Fence, ...] = ()
     """Leases that must not have passed to another owner: checked in the save's own transaction."""
+    renamed: RenamedState | None = None
+    """Without commits: a migration gave the state another name, and its timers go along."""
 
     @property
     def events(self) -> tuple[RecordedMessage, ...]:
@@ -48,7 +50,8 @@ class SaveOptions:
     @property
     def timers(self) -> tuple[TimerWrite, ...]:
         """What happens to the workflow's timers, in order; applied only if the save wins."""
-        return tuple(write for commit in self.commits for write in commit.timers)
+        renamed = (self.renamed,) if self.renamed is not None else ()
+        return (*renamed, *(write for commit in self.commits for write in commit.timers))
 
 
 class StoreAdapter(Protocol):
@@ -138,7 +141,7 @@ class RecordedAnswer:
 
     command: str
     """Stored name of the command."""
-    fingerprint: str
+    fingerprint: str = field(repr=False)
     """Canonical JSON of the command's fields that were set."""
     snapshot: WorkflowSnapshot
     """The workflow as it was after the command."""
