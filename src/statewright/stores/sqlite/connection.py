@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from ...errors import OutcomeUnknownError, StoreError, StoreUnavailableError
@@ -81,12 +82,13 @@ def connect(settings: Settings) -> sqlite3.Connection:
 
 
 def _check_place(path: str) -> None:
-    directory = os.path.dirname(path)
-    if not os.path.isdir(directory):
+    file = Path(path)
+    directory = str(file.parent)
+    if not file.parent.is_dir():
         raise StoreUnavailableError(f"{path!r} cannot be opened: there is no directory {directory!r}; make it first")
-    if os.path.isdir(path):
+    if file.is_dir():
         raise StoreError(f"{path!r} is a directory; give the path of a file in it")
-    if os.path.exists(path) and not os.access(path, os.R_OK | os.W_OK):
+    if file.exists() and not os.access(path, os.R_OK | os.W_OK):
         raise StoreUnavailableError(f"{path!r} may not be read and written by this user: check its mode and owner")
     if not os.access(directory, os.W_OK | os.X_OK):
         raise StoreUnavailableError(
@@ -181,8 +183,8 @@ class Database:
                 raise
             self.is_doubtful = True
             raise OutcomeUnknownError(
-                f"{self.settings.path!r}: COMMIT failed ({exc}), and what was written may still come back; read it back "
-                "before you save again"
+                f"{self.settings.path!r}: COMMIT failed ({exc}), and what was written may still come back: load it "
+                "again before you decide anew"
             ) from exc
 
     def _roll_back(self) -> None:
@@ -197,7 +199,7 @@ class Database:
         """Settle what a failed COMMIT left open: whatever can be read afterwards is on disk, and nothing else is.
 
         A failed fsync does not say which frames of the log are on disk, and a later one may report them as written
-        although they are not. So the log is emptied: what stands in it is written to the database anew, and synced there.
+        although they are not. So the log is emptied: what stands in it is written to the database anew, and synced.
 
         Raises:
             StoreUnavailableError: It does not work yet.
@@ -208,8 +210,8 @@ class Database:
                 is_busy, _, _ = fresh.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 if is_busy:
                     raise StoreUnavailableError(
-                        f"{self.settings.path!r} takes no writes since a COMMIT failed: another connection reads it, so "
-                        "that its log cannot be emptied; nothing was saved, try again"
+                        f"{self.settings.path!r} takes no writes since a COMMIT failed, because somebody reads it and "
+                        "its log cannot be emptied; nothing was saved, try again"
                     )
                 fresh.execute("SELECT count(*) FROM sqlite_master").fetchone()
             except BaseException:

@@ -38,7 +38,7 @@ _BROKEN: Mapping[int, str] = MappingProxyType(
     {
         sqlite3.SQLITE_CORRUPT: _DAMAGED,
         sqlite3.SQLITE_FORMAT: _DAMAGED,
-        sqlite3.SQLITE_NOTADB: "is no SQLite database (or an encrypted one), and was left as it is: choose another path",
+        sqlite3.SQLITE_NOTADB: "is no SQLite database, or an encrypted one, and was left as it is: choose another path",
     }
 )
 

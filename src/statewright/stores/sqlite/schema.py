@@ -120,7 +120,8 @@ def _apply(database: Database, step: Migration) -> None:
             if "already exists" not in str(exc):
                 raise
             raise StoreError(
-                f"{path!r} was not made by statewright and has a table of ours ({exc}): give the store a file of its own"
+                f"{path!r} was not made by statewright and has tables of the same name ({exc}): give the store a file "
+                "of its own"
             ) from exc
         connection.execute(
             "INSERT INTO statewright_schema (version, name, applied_at) VALUES (?, ?, ?)",

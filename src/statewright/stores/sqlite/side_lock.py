@@ -1,7 +1,7 @@
 """A lock on a file beside the database, held around whatever writes or checkpoints it.
 
-SQLite before 3.51.3 can, rarely, corrupt a file when one connection checkpoints while another one writes; this lock keeps
-the two apart. It also queues more fairly than SQLite's own busy timeout, which only tries again after ever longer naps.
+SQLite before 3.51.3 can, rarely, corrupt a file when one connection checkpoints while another one writes; this lock
+keeps the two apart. It is also fairer than SQLite's own busy timeout, which tries again after ever longer naps.
 """
 
 from __future__ import annotations
@@ -127,8 +127,8 @@ class SideLock:
         owner = self._owner()
         who = f" (last opened by process {owner})" if owner else ""
         return (
-            f"{self._database!r} has been kept locked by somebody else{who} for {self._timeout:g} s; nothing was saved: "
-            "try again, or find out what holds its -lock file"
+            f"{self._database!r} was kept locked by somebody else{who} for {self._timeout:g} s; nothing was saved: try "
+            "again, or find out who holds its -lock file"
         )
 
     def _owner(self) -> int | None:

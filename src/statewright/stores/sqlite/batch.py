@@ -1,0 +1,125 @@
+"""Saving many workflows in one transaction: each a compare-and-swap, none harmed by another's lost race."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from ..._engine.ports import SaveOptions
+from ...errors import ConcurrencyConflictError
+from .request import Save
+from .row import ANSWER_COLUMNS, WORKFLOW_COLUMNS, Row, stored_workflow
+
+# Parameters are the columns of `SaveRows.workflow`. The usual save stays in its state: leaving `state` out of SET
+# spares the index a write that SQLite would make for an equal value, too.
+_STAY: Final = """\
+UPDATE workflow SET data = ?1, model_version = ?2, version = ?3, commit_id = ?4, created_at = ?5, updated_at = ?6,
+  entered_at = coalesce(?7, entered_at)
+WHERE id = ?13 AND version = ?12 AND commit_id = coalesce(?11, commit_id) AND state = ?9 AND definition = ?10"""
+_MOVE: Final = """\
+UPDATE workflow SET data = ?1, model_version = ?2, version = ?3, commit_id = ?4, created_at = ?5, updated_at = ?6,
+  entered_at = coalesce(?7, ?8, entered_at), state = ?9, definition = ?10
+WHERE id = ?13 AND version = ?12 AND commit_id = coalesce(?11, commit_id)"""
+_CREATE: Final = """\
+INSERT INTO workflow
+  (data, model_version, version, commit_id, created_at, updated_at, entered_at, state, definition, id)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?7, ?8, ?6), ?9, ?10, ?13)
+ON CONFLICT (id) DO NOTHING"""
+_COMMIT: Final = """\
+INSERT INTO workflow_commit (id, workflow_id, version, definition, command, command_data, events, state, data,
+  model_version, metadata, idempotency_key, created_at, updated_at, recorded_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+# Whoever saves a key again has looked it up and found it expired, so that the new record is the one to keep.
+_ANSWER: Final = """\
+INSERT OR REPLACE INTO idempotency (workflow_id, key, command, fingerprint, definition, state, data, model_version,
+  version, created_at, updated_at, events, kept_since)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_PURGE: Final = """\
+DELETE FROM idempotency
+WHERE number IN (SELECT number FROM idempotency ORDER BY number LIMIT ?) AND kept_since <= ?"""
+_RECALL: Final = f"SELECT {ANSWER_COLUMNS} FROM idempotency WHERE workflow_id = ? AND key = ? AND kept_since > ?"
+
+_LOAD: Final = f"SELECT {WORKFLOW_COLUMNS} FROM workflow WHERE id = ?"
+
+_PURGED_PER_ANSWER: Final = 3
+_IDS_PER_QUERY: Final = 256
+
+
+def save_all(
+    connection: sqlite3.Connection, saves: Sequence[Save], *, now: str, expired: str
+) -> list[tuple[Save, ConcurrencyConflictError]]:
+    """Save what can be saved, inside the open transaction, and return the losers.
+
+    Args:
+        connection: With a transaction begun.
+        saves: Of different workflows.
+        now: The store's time.
+        expired: Idempotency keys kept since then or before have expired.
+    """
+    lost = [
+        *_swap(connection, (_CREATE,), [save for save in saves if save.options.expected_version == 0]),
+        *_swap(connection, (_STAY, _MOVE), [save for save in saves if save.options.expected_version != 0]),
+    ]
+    losers = set(lost)
+    won = [save for save in saves if save not in losers] if lost else saves
+    if commits := [row for save in won for row in save.rows.commits]:
+        connection.executemany(_COMMIT, commits)
+    if answers := [(*row, now) for save in won for row in save.rows.answers]:
+        connection.executemany(_ANSWER, answers)
+        connection.execute(_PURGE, (len(answers) * _PURGED_PER_ANSWER, expired))
+    return list(_conflicts(connection, lost))
+
+
+def _swap(connection: sqlite3.Connection, statements: Iterable[str], saves: list[Save]) -> list[Save]:
+    """Run one statement after the other over what is not saved yet, and return what none has saved."""
+    for statement in statements:
+        if not saves:
+            break
+        count = connection.executemany(statement, [save.rows.workflow for save in saves]).rowcount
+        if count == len(saves):
+            return []
+        if count:
+            written = {row[0]: row[8] for row in rows_of_ids(connection, [save.options.id for save in saves])}
+            saves = [save for save in saves if written.get(save.options.id) != save.rows.commit_id]
+    return saves
+
+
+def _conflicts(connection: sqlite3.Connection, lost: Sequence[Save]) -> Iterator[tuple[Save, ConcurrencyConflictError]]:
+    if not lost:
+        return
+    found = {row[0]: row for row in rows_of_ids(connection, [save.options.id for save in lost])}
+    for save in lost:
+        yield save, _conflict(save.options, found.get(save.options.id))
+
+
+def _conflict(options: SaveOptions, row: Row | None) -> ConcurrencyConflictError:
+    current = None if row is None else stored_workflow(row)
+    actual = 0 if current is None else current.version
+    conflict = ConcurrencyConflictError(options.id, options.expected_version, actual)
+    conflict.__dict__["current"] = current
+    return conflict
+
+
+def row_of_id(connection: sqlite3.Connection, id: str) -> Row | None:
+    """Return the row of a workflow."""
+    row: Row | None = connection.execute(_LOAD, (id,)).fetchone()
+    return row
+
+
+def rows_of_ids(connection: sqlite3.Connection, ids: Sequence[str]) -> Iterator[Row]:
+    """Yield the rows of the workflows that there are."""
+    for start in range(0, len(ids), _IDS_PER_QUERY):
+        some = ids[start : start + _IDS_PER_QUERY]
+        # Lengths are rounded up to powers of two, so that there are few statements to prepare.
+        places = 1 << (len(some) - 1).bit_length()
+        yield from connection.execute(
+            f"SELECT {WORKFLOW_COLUMNS} FROM workflow WHERE id IN ({','.join('?' * places)})",
+            [*some, *[some[-1]] * (places - len(some))],
+        )
+
+
+def answer_row(connection: sqlite3.Connection, id: str, key: str, *, expired: str) -> Row | None:
+    """Return the row of an idempotency key that has not expired."""
+    row: Row | None = connection.execute(_RECALL, (id, key, expired)).fetchone()
+    return row

@@ -1,0 +1,76 @@
+"""Reading one workflow on the thread that asks for it."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from contextlib import suppress
+from typing import Final
+
+from ...errors import StoreError
+from .batch import row_of_id
+from .connection import Settings, connect
+from .fault import FAULTS
+from .row import Row
+
+_SLOW: Final = 0.001
+"""Seconds; a read that takes longer has gone to the disk, or waited."""
+_PAUSE: Final = 1.0
+"""Seconds for which reads are left to the thread after a slow one."""
+
+
+class Glance:
+    """A connection for reads of one row, without a change of thread.
+
+    To hand a read to another thread and to be woken by its answer costs the event loop more than the read does, as long
+    as the pages are in memory. Where they are not, one read is slow, and the next ones are left to the thread.
+
+    Args:
+        settings: Of the store; not of one in memory, which has one connection only.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()  # several event loops may ask
+        self._slow_until = 0.0
+        self._connection: sqlite3.Connection | None = None
+
+    def load(self, id: str) -> tuple[Row | None] | None:
+        """Return the row of a workflow, in a tuple; `None` if it is better left to the thread."""
+        if time.monotonic() < self._slow_until or not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return (self._read(self._open(), id),)
+        except (*FAULTS, StoreError):
+            return None  # whatever it is, the thread meets it, too, and says so
+        finally:
+            self._lock.release()
+
+    def _read(self, connection: sqlite3.Connection, id: str) -> Row | None:
+        began = time.monotonic()
+        row = row_of_id(connection, id)
+        ended = time.monotonic()
+        if ended - began > _SLOW:
+            self._slow_until = ended + _PAUSE
+        return row
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = connect(self._settings)
+            self._connection.execute("PRAGMA query_only = ON")
+            self._connection.execute("PRAGMA busy_timeout = 0")  # an event loop must not wait
+        return self._connection
+
+    def close(self) -> None:
+        """Close the connection; no read opens it again."""
+        with self._lock:
+            self._slow_until = float("inf")
+            if self._connection is not None:
+                with suppress(*FAULTS):
+                    self._connection.close()
+                self._connection = None
+
+    def abandon(self) -> sqlite3.Connection | None:
+        """Give the connection up in a forked child, which must keep it."""
+        return self._connection
