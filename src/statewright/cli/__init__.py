@@ -17,7 +17,8 @@ def main() -> None:
     try:
         from .app import app  # noqa: PLC0415 - an optional dependency, and slow to import
     except ModuleNotFoundError as exc:
-        if exc.name not in _EXTRA:
+        missing = (exc.name or "").partition(".")[0]
+        if missing not in _EXTRA:
             raise
-        raise SystemExit(f'statewright: the command line needs {exc.name}: pip install "statewright[cli]"') from None
+        raise SystemExit(f'statewright: the command line needs {missing}: pip install "statewright[cli]"') from None
     app()

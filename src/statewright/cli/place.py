@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -48,6 +47,12 @@ def located(place: str | None) -> str:
     raise Complaint("which store? Give --store FILE, or --store postgresql://..., or set STATEWRIGHT_STORE", MISUSED)
 
 
+def spoken(place: str | None) -> str:
+    """Return a place for a message: a DSN may hold a password, and is not repeated."""
+    found = located(place)
+    return "that database" if is_server(found) else found
+
+
 def is_server(place: str) -> bool:
     """Return whether a place is a PostgreSQL server."""
     return place.startswith(_SCHEMES)
@@ -62,8 +67,9 @@ def _store_at(place: str) -> Any:
 
 
 def _postgres_store(dsn: str) -> Any:
+    from ..stores.postgres import PostgresStore  # noqa: PLC0415 - slow to import, and rarely meant
+
     try:
-        module = importlib.import_module("statewright.stores.postgres")
+        return PostgresStore(dsn, auto_setup=False)
     except ImportError as exc:
-        raise Complaint(f'PostgreSQL cannot be used: {exc}; pip install "statewright[postgres]"') from exc
-    return module.PostgresStore(dsn)
+        raise Complaint(str(exc)) from exc

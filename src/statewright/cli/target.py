@@ -45,7 +45,7 @@ def find(target: str) -> Target:
             raise Complaint(f"{module_name} has no {name}; it has {_listed(there)}", MISUSED)
         found = getattr(found, part)
     if not isinstance(found, WorkflowRouter | WorkflowExecutor):
-        raise Complaint(f"{target} is a {type(found).__name__}; {_HINT}", MISUSED)
+        raise Complaint(f"{target} is of type {type(found).__name__}; {_HINT}", MISUSED)
     return found
 
 

@@ -78,7 +78,8 @@ async def crash(path: Path, kill_after: int, on_progress: Callable[[int], None] 
             process.kill()
         rest, complaint = await process.communicate()
     if len(lines) < kill_after or has_ended:
-        raise CrashError(complaint.decode(errors="replace").strip() or "it said nothing")
+        said = complaint.decode(errors="replace").strip().splitlines()
+        raise CrashError(said[-1] if said else f"it said nothing, and its status was {process.returncode}")
     # The pipe may hold reports that nobody has read yet; the last line may have been cut off.
     lines += rest.splitlines(keepends=True)
     reports = [json.loads(line) for line in lines if line.endswith(b"\n")]

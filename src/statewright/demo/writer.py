@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from .._engine.executor import WorkflowExecutor
+from ..errors import StatewrightError
 from ..stores.sqlite import SQLiteStore
 from .order import AddItem, Open, Order, router
 
@@ -46,4 +47,7 @@ async def _send(executor: WorkflowExecutor[Order], id: str, command: Open | AddI
 
 
 if __name__ == "__main__":
-    asyncio.run(write(sys.argv[1]))
+    try:
+        asyncio.run(write(sys.argv[1]))
+    except StatewrightError as error:
+        sys.exit(str(error))

@@ -46,7 +46,7 @@ class Day:
 
 def demo(
     *,
-    orders: Annotated[int, typer.Option("--orders", min=1, max=1_000_000, help="How many orders the day has.")] = 5000,
+    orders: Annotated[int, typer.Option("--orders", min=1, max=1_000_000, help="How many orders the day has.")] = 3000,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same day.")] = 7,
     callers: Annotated[int, typer.Option("--callers", min=1, max=10_000, help="How many send at the same time.")] = 64,
     store: Annotated[

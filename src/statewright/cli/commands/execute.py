@@ -87,6 +87,8 @@ async def _executor(place: str | None, target: str | None) -> AsyncGenerator[Wor
     found = None if target is None else find(target)
     async with AsyncExitStack() as stack:
         if isinstance(found, WorkflowExecutor):
+            if place is not None:
+                raise Complaint(f"{target} is an executor and has its store already: leave --store out", MISUSED)
             own: Any = found.store
             if hasattr(own, "__aenter__"):
                 await stack.enter_async_context(own)

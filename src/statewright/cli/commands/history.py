@@ -11,7 +11,7 @@ import typer
 from ..._model.commit import Commit
 from ..option import IdArgument, JsonOption, StoreOption
 from ..output import compact, moment, print_json, print_table
-from ..place import located, opened
+from ..place import opened, spoken
 from ..program import Complaint
 
 
@@ -42,7 +42,7 @@ async def _read(place: str | None, id: str, after: int, limit: int | None) -> li
     async with opened(place) as store:
         commits = await store.history(id, after=after, limit=limit)
         if not commits and await store.load(id) is None:
-            raise Complaint(f"there is no workflow {id!r} in {located(place)}")
+            raise Complaint(f"there is no workflow {id!r} in {spoken(place)}")
         return commits
 
 

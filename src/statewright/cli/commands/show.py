@@ -12,7 +12,7 @@ from ..._engine.ports import StoredWorkflow
 from ..._model.router import WorkflowRouter
 from ..option import IdArgument, JsonOption, RouterOption, StoreOption
 from ..output import console, moment, print_json, print_table
-from ..place import OpenStore, located, opened
+from ..place import OpenStore, opened, spoken
 from ..program import Complaint
 from ..target import find, known_router, router_of
 from .list import described
@@ -50,7 +50,7 @@ async def _load(
     async with opened(place) as store:
         found = await store.load(id)
         if found is None:
-            raise Complaint(f"there is no workflow {id!r} in {located(place)}")
+            raise Complaint(f"there is no workflow {id!r} in {spoken(place)}")
         if at is not None:
             return await _as_it_was(store, found, at), None
         return found, _commands(router or await known_router(store), found)
