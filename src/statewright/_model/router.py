@@ -6,7 +6,6 @@ import sys
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast, overload
 
 from pydantic import BaseModel
@@ -439,7 +438,7 @@ def read_command(definition: Definition, command: Any) -> tuple[Schema, Any, str
         raise _unknown_command(definition, name)
     if unknown := [str(key) for key in command if key not in ("type", "payload")]:
         raise _envelope(definition, (unknown[0],), "only 'type' and 'payload' are known", "unknown_key")
-    payload = command.get("payload", MappingProxyType({}))
+    payload = command.get("payload", {})
     if payload is None:
         raise _envelope(definition, ("payload",), "null is no payload; leave it out for an empty one", "null_payload")
     return schema, schema.receive(payload), None
