@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import machine, picture, report
+from . import machine, picture, publish, report
 from .catalogue import SCENARIOS
-from .contest import Effort, NewDatabase, hold
+from .contest import Effort, NewDatabase, Outcome, hold
 from .scenario import Scenario
 from .server import databases
 
@@ -23,6 +23,8 @@ RESULTS = Path(__file__).parent / "results"
 def main(arguments: Sequence[str]) -> int:
     """Run what was asked for; 0 also when a target is missed, because a busy machine is nobody's mistake."""
     asked = _parser().parse_args(arguments)
+    if asked.publish and (asked.quick or asked.only):
+        _parser().error("--publish takes all scenarios, measured properly: not with --quick or --only")
     scenarios = [scenario for scenario in SCENARIOS if _is_wanted(scenario, asked.only)]
     if asked.list:
         print("\n".join(f"{scenario.name:20} {scenario.title}" for scenario in scenarios))
@@ -36,15 +38,36 @@ def main(arguments: Sequence[str]) -> int:
             outcomes.append(hold(scenario, effort, new_database, _tell))
             _tell("")
             print(report.to_table(outcomes[-1:]), flush=True)
-    command = shlex.join(["python", "-m", "benchmarks", *arguments])
-    data = report.to_data(outcomes, effort, machine.describe(), command)
+    _write(outcomes, effort, asked, _command(arguments))
+    return 1 if any(outcome.failures for outcome in outcomes) else 0
+
+
+def _write(outcomes: Sequence[Outcome], effort: Effort, asked: argparse.Namespace, command: str) -> None:
+    described = machine.describe()
+    data = report.to_data(outcomes, effort, described, command)
     asked.output.mkdir(parents=True, exist_ok=True)
-    (asked.output / f"{asked.name}.json").write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    name = "published" if asked.publish else asked.name
+    text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    (asked.output / f"{name}.json").write_text(text, encoding="utf-8")
     try:
-        picture.draw(outcomes, asked.output / f"{asked.name}.svg")
+        picture.draw(picture.worth_drawing(outcomes), asked.output / f"{name}.svg")
     except picture.NoDrawingError as missing:
         print(missing, file=sys.stderr)
-    return 1 if any(outcome.failures for outcome in outcomes) else 0
+    if asked.publish:
+        publish.write(outcomes, effort, described, command)
+
+
+def _command(arguments: Sequence[str]) -> str:
+    # Where a server is, and where files go, is the business of the machine, and a DSN may hold a password.
+    private = {"--dsn", "--output"}
+    shown: list[str] = []
+    skip = False
+    for word in arguments:
+        name, has_value, _ = word.partition("=")
+        if not skip and name not in private:
+            shown.append(word)
+        skip = not skip and name in private and not has_value
+    return shlex.join(["python", "-m", "benchmarks", *shown])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--whole", action="store_true", help="long scenarios at full size, not a tenth of it")
     parser.add_argument("--dsn", help="a running PostgreSQL, as a URL, for the postgres scenarios; none starts one")
     parser.add_argument("--list", action="store_true", help="name the scenarios and stop")
+    parser.add_argument("--publish", action="store_true", help="write the published files, and docs/benchmarks.md")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for JSON and picture")
     parser.add_argument("--name", default="local", help="name of the written files (default: local, ignored by git)")
     return parser

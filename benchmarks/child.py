@@ -23,6 +23,8 @@ def main(order: str) -> None:
     gc.freeze()
     measured = run(setting)
     rows = {"": measured} if isinstance(measured, Measurement) else measured
+    if any(row.value <= 0 for row in rows.values()):
+        raise RuntimeError("nothing was finished in the measured time; measure longer")
     print(json.dumps({name: row.to_dict() for name, row in rows.items()}), flush=True)
 
 

@@ -19,12 +19,19 @@ class NoDrawingError(Exception):
     """matplotlib is not installed."""
 
 
+def worth_drawing(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Return the outcomes that are meant for the picture and have figures."""
+    return [outcome for outcome in outcomes if outcome.scenario.in_picture and outcome.rows]
+
+
 def draw(outcomes: Sequence[Outcome], path: Path) -> None:
-    """Draw the scenarios that are meant for the picture.
+    """Draw one panel for each scenario; without any, draw nothing.
 
     Raises:
         NoDrawingError: matplotlib is missing.
     """
+    if not outcomes:
+        return
     try:
         import matplotlib as mpl  # noqa: PLC0415 - an optional dependency, and slow to import
     except ImportError:
@@ -34,12 +41,11 @@ def draw(outcomes: Sequence[Outcome], path: Path) -> None:
     mpl.rcParams.update({"svg.hashsalt": "statewright", "font.size": 9})
     from matplotlib import pyplot as plt  # noqa: PLC0415 - after the back-end was chosen
 
-    shown = [outcome for outcome in outcomes if outcome.scenario.in_picture and outcome.rows]
-    heights = [len(outcome.scenario.rows) + 1.2 for outcome in shown]
+    heights = [len(outcome.scenario.rows) + 1.2 for outcome in outcomes]
     figure, panels = plt.subplots(
-        len(shown), 1, figsize=(9, 0.27 * sum(heights)), squeeze=False, gridspec_kw={"height_ratios": heights}
+        len(outcomes), 1, figsize=(9, 0.27 * sum(heights)), squeeze=False, gridspec_kw={"height_ratios": heights}
     )
-    for outcome, panel in zip(shown, panels[:, 0], strict=True):
+    for outcome, panel in zip(outcomes, panels[:, 0], strict=True):
         _draw_panel(outcome, panel)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)

@@ -10,20 +10,39 @@ from urllib.parse import urlsplit, urlunsplit
 from .contest import NewDatabase
 
 
+class NotDurableError(Exception):
+    """The server acknowledges what is not on disk."""
+
+
 @contextmanager
 def databases(dsn: str | None) -> Iterator[NewDatabase]:
     """Give a way to make empty databases on a server that lives as long as this context.
 
     Args:
-        dsn: A running server, as a URL; none starts one, with durable defaults, on the loopback interface.
+        dsn: A running server, as a URL; none starts one, on the loopback interface.
+
+    Raises:
+        NotDurableError: The server does not wait for the disk.
     """
     if dsn is not None:
+        _check_durable(dsn)
         yield _on(dsn)
         return
-    from tests.postgres_server import running_server  # noqa: PLC0415 - not everybody who measures has a PostgreSQL
+    from tests.postgres_server import postgres_server  # noqa: PLC0415 - needs psycopg, which the other scenarios do not
 
-    with running_server() as started:
-        yield _on(started)
+    with postgres_server(durable=True) as started:
+        _check_durable(started.dsn)
+        yield _on(started.dsn)
+
+
+def _check_durable(dsn: str) -> None:
+    from psycopg import Connection  # noqa: PLC0415 - as above
+
+    with Connection.connect(dsn) as session:
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            row = session.execute("SELECT current_setting(%s)", (name,)).fetchone()
+            if row != ("on",):
+                raise NotDurableError(f"{name} is {row and row[0]!r}; figures are taken with the durable default, 'on'")
 
 
 def _on(dsn: str) -> NewDatabase:

@@ -6,10 +6,12 @@ import asyncio
 import gc
 import sqlite3
 import tracemalloc
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
-from statewright import MemoryStore, SQLiteStore, WorkflowExecutor, WorkflowRouter
+from statewright import MemoryStore, WorkflowExecutor, WorkflowRouter
+from statewright.stores.sqlite import SQLiteStore
 
 from ..setting import Rows, Setting
 from ..timing import Measurement
@@ -73,12 +75,13 @@ def waiting(setting: Setting) -> Rows:
 
 
 async def _bare_tasks() -> Measurement:
-    gate = asyncio.Event()
+    gate = asyncio.get_running_loop().create_future()
+    # Shielded, so that each task waits on a future of its own, as a command does.
+    return await _bytes_each(lambda _: _wait_for(gate), lambda: gate.set_result(None))
 
-    async def call(_: int) -> None:
-        await gate.wait()
 
-    return await _bytes_each(call, gate.set)
+async def _wait_for(gate: asyncio.Future[None]) -> None:
+    await asyncio.shield(gate)
 
 
 async def _waiting_for_turn() -> Measurement:
@@ -92,7 +95,7 @@ async def _waiting_for_turn() -> Measurement:
 
     orders: Orders = WorkflowExecutor(slow_router, MemoryStore())
     await open_all(orders, ["hot"])
-    return await _bytes_each(lambda number: _command(orders, "hot", number), gate.set)
+    return await _bytes_each(lambda number: orders.execute("hot", COMMANDS[number & 15]), gate.set)
 
 
 async def _waiting_for_disk(path: Path) -> Measurement:
@@ -105,32 +108,26 @@ async def _waiting_for_disk(path: Path) -> Measurement:
         other.execute("BEGIN IMMEDIATE")
         try:
             return await _bytes_each(
-                lambda number: _command(orders, ids[number], number), lambda: other.execute("COMMIT")
+                lambda number: orders.execute(ids[number], COMMANDS[number & 15]), lambda: other.execute("COMMIT")
             )
         finally:
             other.close()
 
 
-async def _command(orders: Orders, id: str, number: int) -> None:
-    (await orders.execute(id, COMMANDS[number & 15])).unwrap()
-
-
-async def _bytes_each(call: Callable[[int], Awaitable[None]], let_go: Callable[[], object]) -> Measurement:
+async def _bytes_each(call: Callable[[int], Coroutine[Any, Any, Any]], let_go: Callable[[], object]) -> Measurement:
     tracemalloc.start()
     gc.collect()
     before, _ = tracemalloc.get_traced_memory()
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_as_coroutine(call, number)) for number in range(WAITING)]
-        await asyncio.sleep(1)
-        gc.collect()
-        after, _ = tracemalloc.get_traced_memory()
-        left = sum(not task.done() for task in tasks)
-        let_go()
+    tasks = [asyncio.create_task(call(number)) for number in range(WAITING)]
+    await asyncio.sleep(1)
+    gc.collect()
+    after, _ = tracemalloc.get_traced_memory()
+    left = sum(not task.done() for task in tasks)
     tracemalloc.stop()
+    let_go()
+    for result in await asyncio.gather(*tasks):
+        if result is not None:
+            result.unwrap()
     if left < WAITING * 0.9:
         raise RuntimeError(f"only {left} of {WAITING} commands were waiting")
     return Measurement((after - before) / left, {"waiting": left})
-
-
-async def _as_coroutine(call: Callable[[int], Awaitable[None]], number: int) -> None:
-    await call(number)

@@ -8,7 +8,8 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from statewright import MemoryStore, SQLiteStore, WorkflowExecutor
+from statewright import MemoryStore, WorkflowExecutor
+from statewright.stores.sqlite import SQLiteStore
 
 from ..setting import Rows, Setting
 from ..timing import Measurement

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from statewright import MemoryStore, SQLiteStore, WorkflowExecutor
+from statewright import MemoryStore, WorkflowExecutor
+from statewright.stores.sqlite import SQLiteStore
 
 from ..setting import Setting
 from ..timing import Measurement, crowd, repeat_async
