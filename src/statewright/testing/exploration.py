@@ -132,7 +132,9 @@ class _Plan:
         if unknown := [each.__name__ for each in commands if each not in schemas]:
             raise ValueError(f"workflow {router._definition.name!r} declares no command {', '.join(unknown)}")
         self.commands = {
-            type: self._valid(schema, commands.get(type) or payloads(schema.json_schema))
+            type: self._valid(
+                schema, commands[type] if type in commands else payloads(schema.ready()._adapter.core_schema)
+            )
             for type, schema in schemas.items()
         }
 
@@ -172,10 +174,9 @@ def _search(plan: _Plan, sequences: int) -> None:
         plan.report.sequences += 1
         runner.run(_Walk(plan, data.draw).run())
 
-    # Hypothesis keeps failures under the function's name.
-    sequence.__qualname__ = f"explore_{plan.router._definition.name}"
     configured = settings(
         max_examples=sequences,
+        database=None,  # what was kept of an earlier run is not shrunk again, although it may show another bug by now
         deadline=None,
         report_multiple_bugs=False,
         suppress_health_check=_TOLERATED,

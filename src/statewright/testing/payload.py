@@ -1,20 +1,27 @@
-"""Random payloads for a JSON Schema, as Pydantic writes it."""
+"""Random payloads for a class that Pydantic describes.
+
+Read from the core schema rather than from the JSON Schema, which does not tell the digits of a decimal, the keys of a
+dict or what is inside of JSON text.
+"""
 
 from __future__ import annotations
 
 import base64
-import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
-from pydantic_core import to_jsonable_python
+from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import to_json
 
 Strategy: TypeAlias = st.SearchStrategy[Any]
-JsonSchema: TypeAlias = Mapping[str, Any]
+Node: TypeAlias = Any
+"""A node of Pydantic's core schema: dicts and lists all the way down."""
 
 # What all stores can keep: no NUL, no lone surrogate.
 _CHARACTERS = st.characters(codec="utf-8", exclude_characters="\0")
@@ -24,168 +31,277 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
     max_leaves=5,
 )
-# RFC 3339 wants an offset, and no store or database agrees on the first and last years.
-_MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
-_SPANS = st.timedeltas(timedelta(days=-1000), timedelta(days=1000))
+_FIRST, _LAST = datetime(1970, 1, 1), datetime(2200, 1, 1)  # noqa: DTZ001 - strategies take naive bounds
 
 _FORMATS: Mapping[str, Strategy] = {
-    "date-time": _MOMENTS.map(datetime.isoformat),
-    "date": _MOMENTS.map(lambda moment: moment.date().isoformat()),
-    "time": st.times().map(lambda time: time.isoformat()),
-    "duration": _SPANS.map(to_jsonable_python),
-    "uuid": st.uuids().map(str),
-    **{f"uuid{version}": st.uuids(version=version).map(str) for version in (1, 3, 4, 5)},
+    "base64": st.binary().map(lambda data: base64.b64encode(data).decode()),
+    "base64url": st.binary().map(lambda data: base64.urlsafe_b64encode(data).decode()),
     "email": st.from_regex(r"[a-z]{1,8}(\.[a-z]{1,8})?@[a-z]{1,8}\.(com|org)", fullmatch=True),
-    "uri": st.from_regex(r"https://[a-z]{1,8}\.(com|org)(/[a-z]{1,8}){0,2}", fullmatch=True),
     "ipv4": st.ip_addresses(v=4).map(str),
     "ipv6": st.ip_addresses(v=6).map(str),
-    "base64url": st.binary().map(lambda data: base64.urlsafe_b64encode(data).decode()),
-    "json-string": _JSON.map(json.dumps),
+    "uri": st.from_regex(r"https://[a-z]{1,8}\.(com|org)(/[a-z]{1,8}){0,2}", fullmatch=True),
 }
 
 
-def payloads(schema: JsonSchema) -> Strategy:
-    """Return a strategy for payloads that fit a JSON Schema.
+def payloads(schema: Node) -> Strategy:
+    """Return a strategy for payloads that fit a core schema.
 
-    Constraints that a schema does not tell, such as validators of the model, are not known here: what is drawn may
-    still be refused.
+    What only the functions of validators know is not known here: what is drawn may still be refused.
     """
-    return _Reader(schema).read(schema)
+    return _Reader().read(schema)
 
 
 class _Reader:
-    """Reads the parts of one schema; definitions that are referred to are read once, and may refer to themselves."""
+    """Reads the parts of one schema; definitions are read once, and may refer to themselves."""
 
-    def __init__(self, root: JsonSchema) -> None:
-        self._definitions: Mapping[str, JsonSchema] = root.get("$defs", {})
+    def __init__(self) -> None:
+        self._definitions: dict[str, Node] = {}
         self._known: dict[str, Strategy] = {}
-        self._types: Mapping[str, Callable[[JsonSchema], Strategy]] = {
-            "null": lambda _: st.none(),
-            "boolean": lambda _: st.booleans(),
-            "integer": _integers,
-            "number": _numbers,
-            "string": _strings,
-            "array": self._arrays,
-            "object": self._objects,
+        self._bytes = "utf8"
+        self._compounds: Mapping[str, Callable[[Node], Strategy]] = {
+            "bytes": self._byte_strings,
+            "chain": lambda node: self.read(node["steps"][0]),
+            "dataclass": self._with_config,
+            "dataclass-args": self._fields,
+            "definition-ref": self._definition,
+            "definitions": self._define,
+            "dict": self._mappings,
+            "frozenset": self._sets,
+            "json": self._json_texts,
+            "lax-or-strict": self._custom,
+            "list": self._lists,
+            "model": self._with_config,
+            "model-fields": self._fields,
+            "nullable": lambda node: st.none() | self.read(node["schema"]),
+            "set": self._sets,
+            "tagged-union": self._unions,
+            "tuple": self._tuples,
+            "typed-dict": self._fields,
+            "union": self._unions,
         }
 
-    def read(self, schema: Any) -> Strategy:  # noqa: PLR0911 - one line for each form of a schema
-        match schema:
-            case bool():
-                return _JSON if schema else st.nothing()
-            case {"$ref": str(reference)}:
-                return self._definition(reference.rpartition("/")[2])
-            case {"const": value}:
-                return st.just(value)
-            case {"enum": values}:
-                return st.sampled_from(values)
-            case {"anyOf": choices} | {"oneOf": choices}:
-                return st.one_of([self.read(choice) for choice in choices])
-            case {"allOf": [only]}:
-                return self.read({**only, **{key: value for key, value in schema.items() if key != "allOf"}})
-            case {"type": [*types]}:
-                return st.one_of([self.read({**schema, "type": each}) for each in types])
-            case {"type": str(name)}:
-                return self._types[name](schema)
-            case _:
-                return _JSON
+    def read(self, node: Node) -> Strategy:
+        """Return the strategy for a node."""
+        kind: str = node["type"]
+        if kind in _SCALARS:
+            return _SCALARS[kind](node)
+        if kind.startswith("function"):
+            return self._custom(node)
+        return self._compounds.get(kind, self._inner)(node)
 
-    def _definition(self, name: str) -> Strategy:
+    def _inner(self, node: Node) -> Strategy:
+        inner = node.get("schema") or node.get("json_schema") or node.get("lax_schema")
+        return _JSON if inner is None else self.read(inner)
+
+    def _custom(self, node: Node) -> Strategy:
+        """Read a type that has functions of its own: by the format that it tells, or by what the functions take."""
+        told = _format_of(node)
+        return _FORMATS[told] if told in _FORMATS else self._inner(node)
+
+    def _define(self, node: Node) -> Strategy:
+        self._definitions |= {each["ref"]: each for each in node["definitions"]}
+        return self.read(node["schema"])
+
+    def _definition(self, node: Node) -> Strategy:
+        name: str = node["schema_ref"]
         if name not in self._known:
             self._known[name] = st.deferred(lambda: self.read(self._definitions[name]))
         return self._known[name]
 
-    def _arrays(self, schema: JsonSchema) -> Strategy:
-        first = [self.read(item) for item in schema.get("prefixItems", ())]
-        least, most = schema.get("minItems", 0), schema.get("maxItems")
-        if first and most == len(first):
-            return st.tuples(*first).map(list)
-        items = self.read(schema.get("items", True))
-        unique = json.dumps if schema.get("uniqueItems") else None
-        rest = st.lists(
-            items,
-            min_size=max(0, least - len(first)),
-            max_size=None if most is None else most - len(first),
-            unique_by=unique,
+    def _byte_strings(self, _: Node) -> Strategy:
+        return _TEXT if self._bytes == "utf8" else _FORMATS["base64"]
+
+    def _json_texts(self, node: Node) -> Strategy:
+        inner = self.read(node["schema"]) if "schema" in node else _JSON
+        return inner.map(lambda value: to_json(value).decode())
+
+    def _with_config(self, node: Node) -> Strategy:
+        outside, config = self._bytes, node.get("config") or {}
+        self._bytes = config.get("val_json_bytes") or config.get("ser_json_bytes") or "utf8"
+        try:
+            return self.read(node["schema"])
+        finally:
+            self._bytes = outside
+
+    def _fields(self, node: Node) -> Strategy:
+        fields = node["fields"]
+        named = fields.items() if isinstance(fields, dict) else ((field["name"], field) for field in fields)
+        required: dict[str, Strategy] = {}
+        optional: dict[str, Strategy] = {}
+        for name, field in named:
+            if field.get("init", True):
+                has_default = field["schema"]["type"] == "default" or field.get("required") is False
+                (optional if has_default else required)[_alias(name, field)] = self.read(field["schema"])
+        return st.fixed_dictionaries(required, optional=optional)
+
+    def _mappings(self, node: Node) -> Strategy:
+        keys = self.read(node["keys_schema"]) if "keys_schema" in node else _TEXT
+        values = self.read(node["values_schema"]) if "values_schema" in node else _JSON
+        return st.dictionaries(keys, values, **_sizes(node))
+
+    def _items(self, node: Node) -> Strategy:
+        return self.read(node["items_schema"]) if "items_schema" in node else _JSON
+
+    def _lists(self, node: Node) -> Strategy:
+        return st.lists(self._items(node), **_sizes(node))
+
+    def _sets(self, node: Node) -> Strategy:
+        return st.lists(self._items(node), unique_by=repr, **_sizes(node))
+
+    def _tuples(self, node: Node) -> Strategy:
+        items = [self.read(item) for item in node["items_schema"]]
+        index = node.get("variadic_item_index")
+        if index is None:
+            return st.tuples(*items)
+        head, repeated, tail = items[:index], st.lists(items[index], **_sizes(node)), items[index + 1 :]
+        return st.tuples(st.tuples(*head), repeated, st.tuples(*tail)).map(
+            lambda parts: [*parts[0], *parts[1], *parts[2]]
         )
-        return st.tuples(st.tuples(*first), rest).map(lambda parts: [*parts[0], *parts[1]]) if first else rest
 
-    def _objects(self, schema: JsonSchema) -> Strategy:
-        properties: Mapping[str, JsonSchema] = schema.get("properties", {})
-        if not properties:
-            return self._mappings(schema)
-        required = set(schema.get("required", ()))
-        read = {name: self.read(item) for name, item in properties.items()}
-        return st.fixed_dictionaries(
-            {name: strategy for name, strategy in read.items() if name in required},
-            optional={name: strategy for name, strategy in read.items() if name not in required},
-        )
-
-    def _mappings(self, schema: JsonSchema) -> Strategy:
-        patterns = [(st.from_regex(key, alphabet=_CHARACTERS), item) for key, item in _patterns(schema)]
-        extra = schema.get("additionalProperties", False)
-        if not patterns and extra is False:
-            return st.just({})
-        keys = self.read({"type": "string", **schema.get("propertyNames", {})})
-        pairs = [st.dictionaries(key, self.read(item), **_sizes(schema)) for key, item in patterns]
-        return st.one_of(pairs) if pairs else st.dictionaries(keys, self.read(extra), **_sizes(schema))
+    def _unions(self, node: Node) -> Strategy:
+        choices = node["choices"]
+        listed = choices.values() if isinstance(choices, dict) else choices
+        return st.one_of([self.read(each[0] if isinstance(each, tuple) else each) for each in listed])
 
 
-def _patterns(schema: JsonSchema) -> list[tuple[str, JsonSchema]]:
-    found: Mapping[str, JsonSchema] = schema.get("patternProperties", {})
-    return list(found.items())
+def _format_of(node: Node) -> str:
+    if not any("js" in key for key in node.get("metadata") or ()):
+        return ""
+    try:
+        found: str = GenerateJsonSchema(by_alias=True).generate(node).get("format", "")
+    except (PydanticInvalidForJsonSchema, KeyError):
+        return ""
+    return found
 
 
-def _sizes(schema: JsonSchema) -> dict[str, Any]:
-    return {"min_size": schema.get("minProperties", 0), "max_size": schema.get("maxProperties")}
+def _alias(name: str, field: Node) -> str:
+    """Return the key under which a field is stored, and therefore read."""
+    alias = field.get("validation_alias")
+    stored: str = field.get("serialization_alias") or (alias if isinstance(alias, str) else name)
+    return stored
 
 
-def _integers(schema: JsonSchema) -> Strategy:
-    least, most = _bounds(schema)
-    step = schema.get("multipleOf", 1)
-    least = None if least is None else math.ceil(least / step)
-    most = None if most is None else math.floor(most / step)
-    return st.integers(least, most).map(lambda number: number * step)
+def _sizes(node: Node) -> dict[str, Any]:
+    return {"min_size": node.get("min_length", 0), "max_size": node.get("max_length")}
 
 
-def _bounds(schema: JsonSchema) -> tuple[int | None, int | None]:
-    least = [math.ceil(schema[key]) for key in ("minimum",) if key in schema]
-    least += [math.floor(schema[key]) + 1 for key in ("exclusiveMinimum",) if key in schema]
-    most = [math.floor(schema[key]) for key in ("maximum",) if key in schema]
-    most += [math.ceil(schema[key]) - 1 for key in ("exclusiveMaximum",) if key in schema]
+# --- values without parts --------------------------------------------------------------------------------------------
+
+
+def _integers(node: Node) -> Strategy:
+    step = node.get("multiple_of", 1)
+    least, most = _bounds(node, 1)
+    whole = st.integers(None if least is None else -(-least // step), None if most is None else most // step)
+    return whole if step == 1 else whole.map(lambda number: number * step)
+
+
+def _bounds(node: Node, step: Any) -> tuple[Any, Any]:
+    """Return the least and the greatest value, for values that are this far apart."""
+    least = [node[key] + add for key, add in (("ge", 0 * step), ("gt", step)) if key in node]
+    most = [node[key] - less for key, less in (("le", 0 * step), ("lt", step)) if key in node]
     return max(least, default=None), min(most, default=None)
 
 
-def _numbers(schema: JsonSchema) -> Strategy:
-    if "multipleOf" in schema:
-        return _integers({**schema, "multipleOf": schema["multipleOf"]})
-    least, most = schema.get("minimum"), schema.get("maximum")
-    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+def _floats(node: Node) -> Strategy:
+    if "multiple_of" in node:
+        step = node["multiple_of"]
+        least, most = (math.ceil(node.get(key, end) / step) for key, end in (("ge", -1e6), ("le", 1e6)))
+        return st.integers(least, most).map(lambda number: number * step).filter(lambda found: _is_within(node, found))
     return st.floats(
-        least if above is None else above,
-        most if below is None else below,
-        exclude_min=above is not None,
-        exclude_max=below is not None,
+        node.get("gt", node.get("ge")),
+        node.get("lt", node.get("le")),
+        exclude_min="gt" in node,
+        exclude_max="lt" in node,
         allow_nan=False,
         allow_infinity=False,
     )
 
 
-def _strings(schema: JsonSchema) -> Strategy:
-    if schema.get("format") in _FORMATS:
-        return _FORMATS[schema["format"]]
-    least, most = schema.get("minLength", 0), schema.get("maxLength")
-    pattern = schema.get("pattern")
-    if pattern is None or not _is_python(pattern):
-        return st.text(_CHARACTERS, min_size=least, max_size=most)
-    matching = st.from_regex(pattern, alphabet=_CHARACTERS)
+def _is_within(node: Node, number: Any) -> bool:
+    return bool(
+        node.get("ge", number) <= number <= node.get("le", number)
+        and ("gt" not in node or number > node["gt"])
+        and ("lt" not in node or number < node["lt"])
+    )
+
+
+def _decimals(node: Node) -> Strategy:
+    """Draw whole numbers of the smallest unit: all digits count, and none is one too many."""
+    places = node.get("decimal_places", 2)
+    unit = Decimal(1).scaleb(-places)
+    limit = Decimal(10) ** (node.get("max_digits", 12) - places) - unit
+    least, most = _bounds({key: Decimal(str(node[key])) for key in ("ge", "gt", "le", "lt") if key in node}, unit)
+    least, most = (-limit if least is None else max(least, -limit)), (limit if most is None else min(most, limit))
+    step = Decimal(str(node.get("multiple_of", unit)))
+    whole = st.integers(int((least / step).to_integral_value("ROUND_CEILING")), int(most // step))
+    return whole.map(lambda number: number * step)
+
+
+def _strings(node: Node) -> Strategy:
+    pattern = node.get("pattern")
+    if pattern is None or not (known := _compiled(pattern)):
+        return st.text(_CHARACTERS, **_sizes(node))
+    least, most = node.get("min_length", 0), node.get("max_length")
+    matching = st.from_regex(known, alphabet=_CHARACTERS)
     return matching.filter(lambda text: least <= len(text) <= (len(text) if most is None else most))
 
 
-def _is_python(pattern: str) -> bool:
+def _compiled(pattern: Any) -> re.Pattern[str] | None:
     # Pydantic's patterns are those of another engine; the few that Python does not know are left to chance.
     try:
-        re.compile(pattern)
+        # There `$` is the very end; here it would stand before a last newline, too.
+        return re.compile(re.sub(r"(?<!\\)\$$", r"\\Z", pattern) if isinstance(pattern, str) else pattern)
     except re.error:
-        return False
-    return True
+        return None
+
+
+def _datetimes(node: Node) -> Strategy:
+    """Draw moments with an offset, as times between machines should be, unless naive ones are asked for."""
+    if node.get("tz_constraint") == "naive":
+        zones: Strategy = st.none()
+    else:
+        zones = st.just(UTC)
+    now = datetime.now(UTC).replace(tzinfo=None)
+    first = now + timedelta(days=1) if node.get("now_op") == "future" else _FIRST
+    last = now - timedelta(days=1) if node.get("now_op") == "past" else _LAST
+    return st.datetimes(first, last, timezones=zones).filter(lambda moment: _is_within(node, moment))
+
+
+def _dates(node: Node) -> Strategy:
+    today = datetime.now(UTC).date()
+    first = today + timedelta(days=2) if node.get("now_op") == "future" else _FIRST.date()
+    last = today - timedelta(days=2) if node.get("now_op") == "past" else _LAST.date()
+    least, most = _bounds(node, timedelta(days=1))
+    return st.dates(max(first, least or date.min), min(last, most or date.max))
+
+
+def _spans(node: Node) -> Strategy:
+    least, most = _bounds(node, timedelta(microseconds=1))
+    return st.timedeltas(
+        timedelta(days=-1000) if least is None else least,
+        timedelta(days=1000) if most is None else most,
+    )
+
+
+def _times(node: Node) -> Strategy:
+    least, most = node.get("ge", time.min), node.get("le", time.max)
+    return st.times(least, most).filter(lambda moment: _is_within(node, moment))
+
+
+_SCALARS: Mapping[str, Callable[[Node], Strategy]] = {
+    "any": lambda _: _JSON,
+    "none": lambda _: st.none(),
+    "bool": lambda _: st.booleans(),
+    "int": _integers,
+    "float": _floats,
+    "decimal": _decimals,
+    "str": _strings,
+    "literal": lambda node: st.sampled_from(node["expected"]),
+    "enum": lambda node: st.sampled_from(node["members"]),
+    "datetime": _datetimes,
+    "date": _dates,
+    "time": _times,
+    "timedelta": _spans,
+    "uuid": lambda node: st.uuids(version=node.get("version")).map(str),
+    "url": lambda _: _FORMATS["uri"],
+}
