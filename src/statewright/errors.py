@@ -37,6 +37,7 @@ from pydantic import Field, ValidationError
 from pydantic_core import to_jsonable_python
 
 from ._fields import FieldSchema, own_fields
+from ._mark import View
 
 __all__ = [
     "ConcurrencyConflictError",
@@ -473,7 +474,7 @@ class DomainError(ExecutionError):
                 f"{type(self).__qualname__} has an annotation that cannot be resolved: {exc}"
             ) from exc
         except ValidationError as exc:
-            raise self._invalid(issues_of(exc)) from None
+            raise self._invalid(issues_of(exc, self._fields().view)) from None
 
     @classmethod
     def _invalid(cls, issues: Iterable[Issue]) -> InvalidDataError:
@@ -490,15 +491,21 @@ class DomainError(ExecutionError):
         return {name: getattr(self, name) for name in self._fields().names}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return category, code, message and fields as JSON-safe data. Causes are left out."""
+        """Return category, code, message and fields as JSON-safe data, as a client may see them.
+
+        Causes and server-only fields are left out. The message of an error that has such fields is the plain one, even
+        if `__str__` is overridden.
+        """
+        fields = self._fields()
         try:
-            data = self._fields().dump(self.data)
+            data = fields.client_view(self.data)
         except Exception:  # noqa: BLE001 - a field changed after construction may no longer fit its own schema
-            data = _json_safe(self.data)
-        return {"category": self.category, "code": self.code, "message": str(self), "data": data}
+            data = _json_safe({name: self.data[name] for name in fields.open_names})
+        message = DomainError.__str__(self) if fields.view.has_hidden else str(self)
+        return {"category": self.category, "code": self.code, "message": message, "data": data}
 
     def __str__(self) -> str:
-        fields = ", ".join(f"{name}={value!r}" for name, value in self.data.items())
+        fields = ", ".join(f"{name}={shown}" for name, shown in self._fields().reprs(self.data))
         return f"{type(self).__name__}({fields})"
 
     def __repr__(self) -> str:
@@ -511,10 +518,10 @@ _RESERVED = frozenset(dir(DomainError)) | {"_code", "__notes__"}
 # --- for the floors above ------------------------------------------------------------------------------------------
 
 
-def issues_of(error: ValidationError) -> tuple[Issue, ...]:
-    """Return what Pydantic found, without the values that it found."""
+def issues_of(error: ValidationError, view: View) -> tuple[Issue, ...]:
+    """Return what Pydantic found, without the values that it found and without what the view hides."""
     return tuple(
-        Issue(tuple(found["loc"]), found["msg"], found["type"])
+        Issue(*view.shown(tuple(found["loc"]), found["msg"], found["type"]))
         for found in error.errors(include_url=False, include_context=False, include_input=False)
     )
 

@@ -81,7 +81,8 @@ class RecordedMessage(Frozen):
         return hash(self.type)
 
     def __repr__(self) -> str:
-        return f"RecordedMessage(type={self.type!r}, data={self.data!r})"
+        # Without the data: a commit may be logged, and nobody knows here which fields are server-only.
+        return f"RecordedMessage(type={self.type!r})"
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class NewCommit:
     recorded_at: datetime
     metadata: Mapping[str, Any] = field(default_factory=lambda: NO_METADATA)
     idempotency_key: str | None = None
-    fingerprint: str | None = None
+    fingerprint: str | None = field(default=None, repr=False)
     """With a key: canonical JSON of the command's fields that were set, to know the same command again."""
     timers: tuple[TimerWrite, ...] = ()
     """What happens to the workflow's timers, in order."""
@@ -180,7 +181,7 @@ class WorkflowCommit(Generic[EventT]):
     definition: str
     version: int
     command: RecordedMessage | None
-    events: tuple[EventT | RecordedMessage, ...]
+    events: tuple[EventT | RecordedMessage, ...] = field(repr=False)
     state: str
     model_version: int
     metadata: Mapping[str, Any]

@@ -57,6 +57,11 @@ class Success(Generic[WorkflowT, EmittedT]):
         """Return the result itself."""
         return self
 
+    def __repr__(self) -> str:
+        # The names of the events only: a result may be logged, and their fields may be server-only.
+        events = ", ".join(type(event).__name__ for event in self.events)
+        return f"Success(workflow={self.workflow!r}, events=[{events}], replayed={self.replayed})"
+
     def __bool__(self) -> NoReturn:
         _no_truth(self)
 

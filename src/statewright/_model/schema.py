@@ -11,6 +11,7 @@ from pydantic import BaseModel, PydanticUndefinedAnnotation, TypeAdapter, Valida
 from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticSerializationError, SchemaValidator, to_json
 
+from .._mark import View
 from ..errors import DataSource, DefinitionError, InvalidDataError, Issue, issues_of, mark_fresh
 from .plain import UnstorableError, check_plain, to_value
 from .survival import find_mortal_field, is_plain, with_symmetric_bytes
@@ -125,9 +126,10 @@ class Schema:
             text = self._dump(value, by_alias=True, round_trip=True, warnings=False)
             loaded = self._load(text)
         except ValidationError as exc:
-            raise self.invalid(self._explain(value, issues_of(exc))) from None
+            raise self.invalid(self._explain(value, self.issues_of(exc))) from None
         except (PydanticSerializationError, ValueError, TypeError, RecursionError) as exc:
-            raise self.invalid(self._unwritable(value, exc)) from exc
+            # What a serializer of the user's own says may quote what no log should hold.
+            raise self.invalid(self._unwritable(value, exc)) from (None if self.view.has_hidden else exc)
         if _NUL in text or not self._is_plain or loaded.__dict__ != value.__dict__:
             self._examine(value, text, loaded)
         return text.decode(), loaded
@@ -146,11 +148,12 @@ class Schema:
                 check_plain(payload)
             return self._load(text)
         except ValidationError as exc:
-            raise self.invalid(issues_of(exc)) from None
+            raise self.invalid(self.issues_of(exc)) from None
         except UnstorableError as exc:
             raise self.invalid([_unstorable(exc)]) from None
         except (PydanticSerializationError, ValueError, TypeError, RecursionError) as exc:
-            raise self.invalid([Issue((), f"the payload is not JSON data ({type(exc).__name__})", "not_json")]) from exc
+            issue = Issue((), f"the payload is not JSON data ({type(exc).__name__})", "not_json")
+            raise self.invalid([issue]) from (None if self.view.has_hidden else exc)
 
     def record(self, value: Any) -> str:
         """Return the text under which a validated value is recorded.
@@ -163,7 +166,13 @@ class Schema:
     def invalid(self, issues: tuple[Issue, ...] | list[Issue]) -> InvalidDataError:
         """Return the error that says what is wrong with a value of this class."""
         source: DataSource = self.kind
+        if self.view.has_hidden:
+            issues = [dataclasses.replace(issue, path=self.view.cut(issue.path)) for issue in issues]
         return mark_fresh(InvalidDataError(source, issues, subject=self.subject))
+
+    def issues_of(self, error: ValidationError) -> tuple[Issue, ...]:
+        """Return what Pydantic found wrong, without what no client may see."""
+        return issues_of(error, self.view)
 
     def same(self, one: str, other: str) -> bool:
         """Return whether two texts stand for the same value, however they are written (sets compare as sets)."""
@@ -177,7 +186,12 @@ class Schema:
     @cached_property
     def json_schema(self) -> dict[str, Any]:
         """The JSON Schema of what is accepted on the wire."""
-        return self.ready()._adapter.json_schema(by_alias=True, mode="validation")
+        return self.view.input_schema
+
+    @cached_property
+    def view(self) -> View:
+        """The schema as clients see it."""
+        return View(self.ready()._adapter.core_schema)
 
     # --- the careful way -------------------------------------------------------------------------------------------
 

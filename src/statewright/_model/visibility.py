@@ -1,82 +1,69 @@
-"""Server-only fields: what never leaves for a client."""
+"""What clients see of a workflow: everything but the fields that are server-only."""
 
 from __future__ import annotations
 
-import copy
-import dataclasses
-from collections.abc import Mapping
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Any
 
-from pydantic import BaseModel
+from pydantic import ValidationError
 
+from .commit import RecordedMessage, WorkflowCommit
+from .definition import Definition, Members
 from .plain import to_value
 from .schema import Schema
 
 
-class ServerOnly:
-    """Marks a field that no client may see: `ssn: Annotated[str, ServerOnly]`, at any depth of a state or event."""
-
-
 def client_view(schema: Schema, text: str) -> Any:
-    """Return a value's stored form without server-only fields."""
-    data = to_value(text)
-    if not has_hidden(schema.type):
-        return data
-    return _masked(schema.load(text), data)
+    """Return the stored form of a value without server-only fields.
+
+    Args:
+        schema: The value's schema.
+        text: Its stored form.
+    """
+    return schema.view.dump(schema.load(text)) if schema.view.has_hidden else to_value(text)
 
 
 def client_schema(schema: Schema) -> dict[str, Any]:
     """Return the JSON Schema of what `client_view` gives."""
-    found: dict[str, Any] = copy.deepcopy(schema.json_schema)
-    return found
+    return schema.view.json_schema
 
 
-def has_hidden(type_: Any, seen: frozenset[Any] = frozenset()) -> bool:
-    """Return whether a type has a server-only field anywhere below it."""
-    if type_ in seen if isinstance(type_, type) else False:
-        return False
-    if isinstance(type_, type) and _annotations(type_):
-        below = seen | {type_}
-        return any(is_hidden(hint) or has_hidden(hint, below) for hint in _annotations(type_).values())
-    return any(has_hidden(argument, seen) for argument in get_args(type_))
+def client_message(members: Members, message: RecordedMessage) -> dict[str, Any]:
+    """Return a recorded command or event as clients see it: `type` and `data`.
 
-
-def is_hidden(annotation: Any) -> bool:
-    """Return whether an annotation carries the `ServerOnly` mark."""
-    if get_origin(annotation) is not Annotated:
-        return False
-    return any(mark is ServerOnly or isinstance(mark, ServerOnly) for mark in get_args(annotation)[1:])
-
-
-def _annotations(type_: type[Any]) -> Mapping[str, Any]:
-    if issubclass(type_, BaseModel) or dataclasses.is_dataclass(type_):
+    One that today's code does not know, or that does not load, has `None` for its data: nobody can tell which of its
+    fields are server-only.
+    """
+    schema = members.by_name.get(message.type)
+    data = None
+    if schema is not None:
         try:
-            return get_type_hints(type_, include_extras=True)
-        except NameError:
-            return {}
-    return {}
+            data = schema.view.dump(schema.load(message.text))
+        except (ValidationError, RecursionError):
+            pass
+    return {"type": message.type, "data": data}
 
 
-def _masked(value: Any, data: Any) -> Any:
-    if isinstance(value, BaseModel) and isinstance(data, dict):
-        hints = _annotations(type(value))
-        for name, field in type(value).model_fields.items():
-            key = field.serialization_alias or field.alias or name
-            _mask_key(data, key, hints.get(name), getattr(value, name))
-    elif dataclasses.is_dataclass(value) and isinstance(data, dict):
-        hints = _annotations(type(value))
-        for each in dataclasses.fields(value):
-            _mask_key(data, each.name, hints.get(each.name), getattr(value, each.name))
-    elif isinstance(value, Mapping) and isinstance(data, dict):
-        for key, item in zip(list(data), value.values(), strict=False):
-            data[key] = _masked(item, data[key])
-    elif isinstance(value, list | tuple | set | frozenset) and isinstance(data, list):
-        data[:] = [_masked(item, shown) for item, shown in zip(value, data, strict=False)]
-    return data
+def client_event(definition: Definition, event: Any) -> dict[str, Any]:
+    """Return an event of a result or commit as clients see it: `type` and `data`.
+
+    Args:
+        definition: The definition that the event belongs to.
+        event: An instance, or a `RecordedMessage` that no longer decodes.
+    """
+    if isinstance(event, RecordedMessage):
+        return client_message(definition.events, event)
+    schema = definition.events.by_type[type(event)]
+    return {"type": schema.name, "data": schema.view.dump(event)}
 
 
-def _mask_key(data: dict[str, Any], key: str, hint: Any, value: Any) -> None:
-    if is_hidden(hint):
-        data.pop(key, None)
-    elif key in data:
-        data[key] = _masked(value, data[key])
+def client_commit(definition: Definition, commit: WorkflowCommit[Any]) -> dict[str, Any]:
+    """Return a commit as clients see it, without metadata and idempotency key: they are between caller and server."""
+    return {
+        "position": commit.position,
+        "workflow_id": commit.workflow_id,
+        "version": commit.version,
+        "command": client_message(definition.commands, commit.command) if commit.command is not None else None,
+        "events": [client_event(definition, event) for event in commit.events],
+        "state": commit.state,
+        "recorded_at": commit.recorded_at.isoformat(),
+    }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, Self, get_args,
 from pydantic import ValidationError
 from typing_extensions import get_original_bases
 
-from ..errors import DefinitionError, InvalidDataError, Issue, RestoreError, issues_of, mark_fresh, settle
+from ..errors import DefinitionError, InvalidDataError, Issue, RestoreError, mark_fresh, settle
 from .definition import Definition
 from .parameters import CommandT, ErrorT, EventT, StateT
 from .schema import Schema
@@ -136,7 +136,7 @@ class Workflow(Frozen, Generic[StateT, CommandT, EventT, ErrorT]):
         try:
             return cls._of(snapshot, schema, schema.load(snapshot.text))
         except (ValidationError, RecursionError) as exc:
-            issues = issues_of(exc) if isinstance(exc, ValidationError) else ()
+            issues = schema.issues_of(exc) if isinstance(exc, ValidationError) else ()
             raise RestoreError(snapshot.id, issues, workflow=definition.name) from None
 
     @classmethod
