@@ -18,7 +18,7 @@ def test_list_is_a_table(run: Run, orders: Path) -> None:
 
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines[0][:4] == ["ID", "DEFINITION", "STATE", "VERSION"]
-    assert lines[1] == ["order-1", "demo-order", "Paid", "4", *["2026-03-01", "09:30:00"] * 2]
+    assert lines[1] == ["order-1", "demo-order", "Paid", "4", "2026-03-01", "09:30:00"]
     assert lines[2][:4] == ["order-2", "demo-order", "Basket", "1"]
     assert lines[-1] == ["2", "of", "2", "workflows"]
     assert (done.exit_code, done.stderr) == (0, "")
@@ -84,12 +84,12 @@ def test_show_goes_back_in_time(run: Run, orders: Path) -> None:
 
 
 def test_history(run: Run, orders: Path) -> None:
-    """Each accepted command has a row: version, time, state, events, metadata, command."""
+    """Each accepted command has a row: version, time, state, events, command and metadata."""
     done = run("history", "order-1")
 
     rows = [line.split() for line in done.stdout.splitlines()]
-    assert rows[0] == ["VERSION", "TIME", "STATE", "EVENTS", "METADATA", "COMMAND"]
-    assert rows[1] == ["1", "2026-03-01", "09:30:00", "Basket", "channel=web", "Open", '{"customer":', '"Ada"}']
+    assert rows[0][:5] == ["VERSION", "TIME", "STATE", "EVENTS", "COMMAND,"]
+    assert rows[1] == ["1", "2026-03-01", "09:30:00", "Basket", "Open", '{"customer":', '"Ada"}', "channel=web"]
     assert [row[0] for row in rows[1:]] == ["1", "2", "3", "4"]
     assert rows[3][3:] == ["Placed", "OrderPlaced", "Place"]
 

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import typer
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+_GAP = 2
 _WIDE = 10_000
 """Nothing is cut off or wrapped where no terminal sets the width."""
 
@@ -31,13 +32,14 @@ def print_json(value: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table; in a terminal the last column gives way, elsewhere nothing is cut off."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        is_last = column == columns[-1]
-        table.add_column(column, no_wrap=True, overflow="ellipsis", ratio=1 if is_last else None)
-    for row in rows:
-        table.add_row(*row)
-    console().print(table)
+    out = console()
+    cells = list(rows)
+    widths = [max(map(cell_len, column)) + _GAP for column in zip(columns, *cells, strict=True)][:-1]
+    room = max(out.width - sum(widths), _GAP)
+    for row in (columns, *cells) if any(columns) else cells:
+        first = "".join(set_cell_size(cell, width) for cell, width in zip(row, widths, strict=False))
+        last = row[-1] if cell_len(row[-1]) <= room else f"{set_cell_size(row[-1], room - 1)}…"
+        out.print(Text((first + last).rstrip(), style="bold" if row is columns else ""), soft_wrap=True)
 
 
 def print_heading(text: str) -> None:

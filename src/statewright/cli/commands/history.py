@@ -35,7 +35,10 @@ def history(
 
 def print_history(commits: Sequence[Commit]) -> None:
     """Print commits as a table."""
-    print_table(("VERSION", "TIME", "STATE", "EVENTS", "METADATA", "COMMAND"), [_row(commit) for commit in commits])
+    print_table(
+        ("VERSION", "TIME", "STATE", "EVENTS", "COMMAND, AND WHAT WAS SENT WITH IT"),
+        [_row(commit) for commit in commits],
+    )
 
 
 async def _read(place: str | None, id: str, after: int, limit: int | None) -> list[Commit]:
@@ -47,7 +50,7 @@ async def _read(place: str | None, id: str, after: int, limit: int | None) -> li
 
 
 def _row(commit: Commit) -> tuple[str, ...]:
-    command = "(created)" if commit.command is None else f"{commit.command.type} {compact(commit.command.data)}"
+    told = ["(created)"] if commit.command is None else [commit.command.type, compact(commit.command.data)]
+    told += [f"{key}={value}" for key, value in commit.metadata.items()]
     events = ", ".join(event.type for event in commit.events)
-    metadata = " ".join(f"{key}={value}" for key, value in commit.metadata.items())
-    return (str(commit.version), moment(commit.recorded_at), commit.state, events, metadata, command.rstrip())
+    return str(commit.version), moment(commit.recorded_at), commit.state, events, " ".join(filter(None, told))

@@ -27,7 +27,7 @@ def list_workflows(
     if json:
         print_json([described(each) for each in found])
         return
-    columns = ("ID", "DEFINITION", "STATE", "VERSION", "UPDATED", "IN STATE SINCE")
+    columns = ("ID", "DEFINITION", "STATE", "VERSION", "UPDATED")
     print_table(columns, [_row(each) for each in found])
     more = f"; for more: --after {found[-1].id}" if len(found) == limit else ""
     console().print(f"\n{len(found):,} of {total:,} workflows{more}")
@@ -43,8 +43,7 @@ async def _find(
 
 def _row(stored: StoredWorkflow) -> tuple[str, ...]:
     snapshot = stored.snapshot
-    times = (moment(snapshot.updated_at), moment(stored.entered_at))
-    return (snapshot.id, snapshot.definition, snapshot.state, str(stored.version), *times)
+    return snapshot.id, snapshot.definition, snapshot.state, str(stored.version), moment(snapshot.updated_at)
 
 
 def described(stored: StoredWorkflow) -> dict[str, Any]:
