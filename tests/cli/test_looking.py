@@ -88,7 +88,7 @@ def test_history(run: Run, orders: Path) -> None:
     done = run("history", "order-1")
 
     rows = [line.split() for line in done.stdout.splitlines()]
-    assert rows[0][:5] == ["VERSION", "TIME", "STATE", "EVENTS", "COMMAND,"]
+    assert rows[0] == ["VERSION", "TIME", "STATE", "EVENTS", "COMMAND"]
     assert rows[1] == ["1", "2026-03-01", "09:30:00", "Basket", "Open", '{"customer":', '"Ada"}', "channel=web"]
     assert [row[0] for row in rows[1:]] == ["1", "2", "3", "4"]
     assert rows[3][3:] == ["Placed", "OrderPlaced", "Place"]

@@ -36,7 +36,7 @@ def history(
 def print_history(commits: Sequence[Commit]) -> None:
     """Print commits as a table."""
     print_table(
-        ("VERSION", "TIME", "STATE", "EVENTS", "COMMAND, AND WHAT WAS SENT WITH IT"),
+        ("VERSION", "TIME", "STATE", "EVENTS", "COMMAND"),
         [_row(commit) for commit in commits],
     )
 
