@@ -72,7 +72,7 @@ ON_SQLITE = (
         floor=RAW,
         targets=(
             Target(OURS, "at least", 5, (RAW,)),
-            Target(OURS, "at least", 9, (DEFAULT, FASTEST)),
+            Target(OURS, "at least", 9, (DEFAULT, FASTEST), "eventsourcing at its best"),
         ),
     ),
     Scenario(
@@ -89,7 +89,7 @@ ON_SQLITE = (
         floor=RAW,
         targets=(
             Target(OURS, "at least", 5, (RAW,)),
-            Target(OURS, "at least", 15, (DEFAULT, CACHE)),
+            Target(OURS, "at least", 15, (DEFAULT, CACHE), "eventsourcing with its cache"),
         ),
     ),
 )
@@ -193,10 +193,10 @@ ON_POSTGRES = (
         ),
         floor=LIMITS[0],
         targets=(
-            Target(OURS, "at least", 0.6, LIMITS),
+            Target(OURS, "at least", 0.6, LIMITS, "the faster unnest 64"),
             Target(OURS, "at least", 2, (PGBENCH,)),
-            Target(OURS, "at least", 12, (DEFAULT, SHARED)),
-            Target(OURS, "at least", 12, (DEFAULT, SHARED, FASTEST)),
+            Target(OURS, "at least", 12, (DEFAULT, SHARED), "eventsourcing that processes may share"),
+            Target(OURS, "at least", 12, (DEFAULT, SHARED, FASTEST), "eventsourcing at its best"),
         ),
         needs_server=True,
     ),

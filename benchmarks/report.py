@@ -99,7 +99,7 @@ def _wish(target: Target) -> str:
     sign = "≥" if target.bound == "at least" else "≤"
     if not target.against:
         return f"{sign} {_number(target.value)}"
-    return f"{sign} {target.value:g} x {' or '.join(target.against)}"
+    return f"{sign} {target.value:g} x {target.called or ' or '.join(target.against)}"
 
 
 def _answer(outcome: Outcome, target: Target) -> str:

@@ -34,6 +34,8 @@ class Target:
     value: float
     against: tuple[str, ...] = ()
     """The rows to divide by, the best of them in each round; none: the figure itself is bounded."""
+    called: str = ""
+    """What several rows are together, for the table."""
 
 
 @dataclass(frozen=True, slots=True)
