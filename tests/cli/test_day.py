@@ -53,6 +53,7 @@ def test_day_keeps_its_own_books(stories: list[Story]) -> None:
     assert stories[0].moments[0].at > datetime(2026, 3, 1, 7, tzinfo=UTC)
 
 
+@pytest.mark.slow
 async def test_shift_gets_the_answers_that_there_must_be(stories: list[Story]) -> None:
     """Sixteen callers live through the day, and books and store agree to the last command."""
     store = MemoryStore()

@@ -14,8 +14,7 @@ from ..demo.crash import Recovery
 from ..demo.plan import Story
 from ..demo.shift import Report
 from ..diagram import text
-from .commands.history import print_history
-from .output import console, print_heading, print_table
+from .output import console, print_commits, print_heading, print_table
 
 _BAR = 30
 _SHOWN = 10
@@ -40,7 +39,7 @@ def print_day(report: Report, states: Mapping[str, int], sample: Sequence[Commit
     _print_surprises(report.surprises, "Every answer is the one that this day was made up with, and so is every order.")
 
     print_heading(f"The day of {sample[0].workflow_id}" if sample else "No history")
-    print_history(sample)
+    print_commits(sample)
     print_heading("The workflow, and how many orders are where")
     out.print(text(router, counts=states).partition("\n\n")[2], end="")
 

@@ -13,6 +13,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from .._model.commit import Commit
+
 _GAP = 2
 _WIDE = 10_000
 """Nothing is cut off or wrapped where no terminal sets the width."""
@@ -42,14 +44,26 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         out.print(Text((first + last).rstrip(), style="bold" if row is columns else ""), soft_wrap=True)
 
 
+def print_commits(commits: Iterable[Commit]) -> None:
+    """Print what happened to a workflow as a table."""
+    print_table(("VERSION", "TIME", "STATE", "EVENTS", "COMMAND"), [_row(commit) for commit in commits])
+
+
+def _row(commit: Commit) -> tuple[str, ...]:
+    told = ["(created)"] if commit.command is None else [commit.command.type, _compact(commit.command.data)]
+    told += [f"{key}={value}" for key, value in commit.metadata.items()]
+    events = ", ".join(event.type for event in commit.events)
+    return str(commit.version), moment(commit.recorded_at), commit.state, events, " ".join(filter(None, told))
+
+
+def _compact(value: Any) -> str:
+    """Return data as JSON in one line; nothing for an empty object."""
+    return "" if value == {} else json.dumps(value, ensure_ascii=False)
+
+
 def print_heading(text: str) -> None:
     """Print a heading, with an empty line above it."""
     console().print(Text(f"\n{text}", style="bold"))
-
-
-def compact(value: Any) -> str:
-    """Return data as JSON in one line; nothing for an empty object."""
-    return "" if value == {} else json.dumps(value, ensure_ascii=False)
 
 
 def moment(when: datetime | None) -> str:

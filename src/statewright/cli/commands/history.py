@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from ..._model.commit import Commit
 from ..option import IdArgument, JsonOption, StoreOption
-from ..output import compact, moment, print_json, print_table
+from ..output import print_commits, print_json
 from ..place import opened, spoken
 from ..program import Complaint
 
@@ -30,15 +29,7 @@ def history(
     if json:
         print_json([commit.to_dict() for commit in commits])
     else:
-        print_history(commits)
-
-
-def print_history(commits: Sequence[Commit]) -> None:
-    """Print commits as a table."""
-    print_table(
-        ("VERSION", "TIME", "STATE", "EVENTS", "COMMAND"),
-        [_row(commit) for commit in commits],
-    )
+        print_commits(commits)
 
 
 async def _read(place: str | None, id: str, after: int, limit: int | None) -> list[Commit]:
@@ -47,10 +38,3 @@ async def _read(place: str | None, id: str, after: int, limit: int | None) -> li
         if not commits and await store.load(id) is None:
             raise Complaint(f"there is no workflow {id!r} in {spoken(place)}")
         return commits
-
-
-def _row(commit: Commit) -> tuple[str, ...]:
-    told = ["(created)"] if commit.command is None else [commit.command.type, compact(commit.command.data)]
-    told += [f"{key}={value}" for key, value in commit.metadata.items()]
-    events = ", ".join(event.type for event in commit.events)
-    return str(commit.version), moment(commit.recorded_at), commit.state, events, " ".join(filter(None, told))

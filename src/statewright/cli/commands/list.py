@@ -29,7 +29,7 @@ def list_workflows(
         return
     columns = ("ID", "DEFINITION", "STATE", "VERSION", "UPDATED")
     print_table(columns, [_row(each) for each in found])
-    more = f"; for more: --after {found[-1].id}" if len(found) == limit else ""
+    more = f"; for more: --after {found[-1].id}" if limit == len(found) < total else ""
     console().print(f"\n{len(found):,} of {total:,} workflows{more}")
 
 
