@@ -59,7 +59,7 @@ def _draw_panel(outcome: Outcome, panel: Axes) -> None:
     bars = panel.barh(rows, values, color=[_colour(row, scenario.floor) for row in rows])
     labels = [_label(outcome, row, value) for row, value in zip(rows, values, strict=True)]
     panel.bar_label(bars, labels, padding=4, fontsize=8)
-    panel.set_xlim(0, max(values) * 1.28)
+    panel.set_xlim(0, max(values) * 1.4)
     panel.set_title(f"{scenario.title} ({scenario.unit})", loc="left", fontsize=9, fontweight="bold")
     panel.invert_yaxis()
     panel.xaxis.set_visible(False)
