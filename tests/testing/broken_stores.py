@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,33 @@ class ForgetfulStore(MemoryStore):
             for key in row.answers:
                 await self.recall(options_id, key)
         return await super().forget(id)
+
+
+class SharedMetadataStore(MemoryStore):
+    """Hands out commits with the very metadata that it keeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[str, dict[str, Any]] = {}
+
+    async def history(self, id: str, *, after: int = 0, limit: int | None = None) -> list[Any]:
+        found = await super().history(id, after=after, limit=limit)
+        return [replace(each, metadata=self.kept.setdefault(each.id, dict(each.metadata))) for each in found]
+
+
+class HastyTimersStore(MemoryStore):
+    """Sets and ends timers before it knows whether the save wins."""
+
+    def _save(self, options: SaveOptions) -> None:
+        self._keep_timers(options)
+        super()._save(options)
+
+
+class UnguardedStore(MemoryStore):
+    """Grants leases, and does not ask for them when somebody acts on one."""
+
+    def _check_fences(self, fences: object) -> None:
+        pass
 
 
 def _shortest(text: str) -> float | int:

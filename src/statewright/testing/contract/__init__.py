@@ -7,15 +7,18 @@ from typing import Any
 import pytest
 
 from .catalog import CatalogClauses
+from .delivering import DeadLetterClauses, ReaderClauses
 from .fencing import FencingClauses
 from .folding import FoldingClauses
 from .keeping import KeepingClauses
+from .leasing import LeaseClauses
 from .log import LogClauses
 from .racing import RacingClauses
 from .recording import HistoryClauses
 from .remembering import ErasingClauses, IdempotencyClauses
 from .reopening import ReopeningClauses
 from .saving import SavingClauses
+from .timing import TimerClauses
 
 __all__ = ["StoreContract"]
 
@@ -32,6 +35,10 @@ class StoreContract(
     CatalogClauses,
     IdempotencyClauses,
     ErasingClauses,
+    TimerClauses,
+    LeaseClauses,
+    ReaderClauses,
+    DeadLetterClauses,
 ):
     """What every store promises: subclass it and provide the fixture `store`, an empty store for each test.
 
@@ -47,8 +54,9 @@ class StoreContract(
     ```
 
     The two methods of `StoreAdapter` are tested on every store. What needs more (folds, histories, a common order of
-    commits, lists, idempotency keys, forgetting) is tested where the store has the protocol for it, and is skipped,
-    with the protocol's name, where it has not. Override `reopen` for a store whose contents outlive it.
+    commits, lists, idempotency keys, forgetting, timers and whatever else a worker needs) is tested where the store has
+    the protocol for it, and is skipped, with the protocol's name, where it has not. Override `reopen` for a store whose
+    contents outlive it.
 
     The tests are coroutines for pytest-asyncio, in either of its modes.
     """

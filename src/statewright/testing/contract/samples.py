@@ -110,7 +110,8 @@ def following(
         count: How many commits it holds.
         expected_commit_id: The commit id that the stored row must have.
         **facts: Of each snapshot (`data`, `state`, `definition`, `model_version`, `created_at`) and of each commit
-            (`command`, `events`, `metadata`, `idempotency_key`, `fingerprint`).
+            (`command`, `events`, `metadata`, `idempotency_key`, `fingerprint`, `timers`); `has_timers`, if there
+            were timers before.
     """
     before = stored if isinstance(stored, WorkflowSnapshot) else stored.snapshot
     return _saving(before.id, before, count, expected_commit_id, facts)
@@ -120,12 +121,13 @@ def _saving(
     id: str, before: WorkflowSnapshot | None, count: int, expected_commit_id: str | None, facts: dict[str, Any]
 ) -> SaveOptions:
     of_commit = {name: facts.pop(name) for name in _OF_COMMIT if name in facts}
+    has_timers: bool = facts.pop("has_timers", False) or bool(of_commit.get("timers"))
     begin = before.version if before is not None else 0
     commits: list[NewCommit] = []
     for version in range(begin + 1, begin + count + 1):
         before = _snapshot(id, before, version, facts)
         commits.append(_commit(before, of_commit))
-    return SaveOptions(id, commits[-1].snapshot, begin, tuple(commits), expected_commit_id)
+    return SaveOptions(id, commits[-1].snapshot, begin, tuple(commits), expected_commit_id, has_timers)
 
 
 def _snapshot(id: str, before: WorkflowSnapshot | None, version: int, facts: Mapping[str, Any]) -> WorkflowSnapshot:
@@ -147,7 +149,7 @@ def _commit(snapshot: WorkflowSnapshot, facts: Mapping[str, Any]) -> NewCommit:
     return NewCommit(id=new_id(), snapshot=snapshot, recorded_at=snapshot.updated_at, **usual | dict(facts))
 
 
-_OF_COMMIT = ("command", "events", "metadata", "idempotency_key", "fingerprint")
+_OF_COMMIT = ("command", "events", "metadata", "idempotency_key", "fingerprint", "timers")
 
 
 async def loaded(store: StoreAdapter, id: str = ID) -> StoredWorkflow:
