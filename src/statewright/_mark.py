@@ -118,6 +118,11 @@ class View:
         return _Generator(self).generate(self._masked, mode="serialization")
 
     @cached_property
+    def stored_schema(self) -> dict[str, Any]:
+        """The JSON Schema of what is stored: everything, hidden fields too."""
+        return _Generator(self).generate(_uncomputed(self._core), mode="serialization")
+
+    @cached_property
     def input_schema(self) -> dict[str, Any]:
         """The JSON Schema of what is accepted: hidden fields may be sent, but none of their values is quoted."""
         return _Generator(self).generate(self._core, mode="validation")
@@ -145,7 +150,7 @@ class View:
 
     @cached_property
     def _masked(self) -> Node:
-        return self._mask(self._core)
+        return self._mask(_uncomputed(self._core))
 
     @cached_property
     def _serializer(self) -> SchemaSerializer:
@@ -157,7 +162,7 @@ class View:
             return type(node)(self._mask(each) for each in node)
         if not isinstance(node, dict):
             return node
-        masked = {key: value if key in _FACTS else self._mask(value) for key, value in node.items()}
+        masked: dict[str, Any] = {key: value if key in _FACTS else self._mask(value) for key, value in node.items()}
         if node.get("serialization", {}).get("type") not in {None, *_FILTERS} and self.is_beneath(node):
             del masked["serialization"]  # it would write what it likes of the value
         if node.get("type") in _FIELDS:
@@ -167,7 +172,6 @@ class View:
         return masked
 
     def _mask_fields(self, node: Node, masked: dict[str, Any]) -> None:
-        masked.pop("computed_fields", None)  # they are not stored
         originals = dict(_named_fields(node))
         for name, field in _named_fields(masked):
             if self._is_marked(originals[name]["schema"]):
@@ -221,6 +225,16 @@ def _definitions(node: Node) -> Iterator[dict[str, Any]]:
         for key, value in node.items():
             if key not in _FACTS:
                 yield from _definitions(value)
+
+
+def _uncomputed(node: Node) -> Node:
+    """Return a schema without computed fields, which are not stored."""
+    if isinstance(node, list | tuple):
+        return type(node)(_uncomputed(each) for each in node)
+    if not isinstance(node, dict):
+        return node
+    kept = {key: value for key, value in node.items() if key != "computed_fields"}
+    return {key: value if key in _FACTS else _uncomputed(value) for key, value in kept.items()}
 
 
 def _has_mark(node: Mapping[str, Any]) -> bool:
