@@ -282,8 +282,8 @@ class WorkflowExecutor(Generic[WorkflowT]):
             InvalidDataError: It does not fit its schema.
             RoutingError: It is not declared.
         """
-        schema, value, text = read_command(self._definition, command)
-        return RecordedMessage.of_text(schema.name, text if text is not None else schema.record(value))
+        schema, _, text = read_command(self._definition, command)
+        return RecordedMessage.of_text(schema.name, text)
 
     def _refuse_reentry(self, request: Request, observers: Sequence[Observer]) -> Result:
         error = UnexpectedError(

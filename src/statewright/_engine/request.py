@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .._model.commit import NO_METADATA, RecordedMessage
 from .._model.definition import Definition
-from .._model.plain import UnstorableError, to_text, to_value
+from .._model.plain import UnstorableError, flaw, to_text, to_value
 from .._model.router import read_command
 from .._model.schema import Schema
 from .._model.workflow import check_id
@@ -45,6 +45,8 @@ class Request:
     """The lease under which a worker sends it."""
     is_fresh: bool = field(default=True, init=False)
     """No handler has seen the command yet."""
+    fields: Any = field(default=None, init=False)
+    """What was set in the command, for the next handler that sees it."""
 
     @classmethod
     def creation(
@@ -59,10 +61,13 @@ class Request:
 
     def take_command(self) -> Any:
         """Return the command as nobody has changed it yet: a handler may."""
-        if self.is_fresh or self.schema is None:
-            self.is_fresh = False
+        if self.schema is None:
             return self.command
-        return self.schema.load(self.text)
+        if self.is_fresh:
+            self.is_fresh = False
+            self.fields = self.schema.what_is_set(self.command)
+            return self.command
+        return self.schema.load_as_set(self.text, self.fields)
 
 
 def read_request(
@@ -94,8 +99,6 @@ def read_request(
     facts = _read_metadata(name, metadata)
     schema, value, text = read_command(definition, command)
     fingerprint = schema.dump(value, exclude_unset=True) if key is not None else None
-    if text is None:
-        text = schema.record(value)
     return Request(id, schema, value, text, expected_version, key, fingerprint, facts)
 
 
@@ -107,9 +110,9 @@ def read_delivery(definition: Definition, id: str, message: RecordedMessage, fen
         RoutingError: The command is not declared (any more).
     """
     check_id(definition.name, id)
-    schema, value, _ = read_command(definition, {"type": message.type, "payload": message.data})
+    schema, value, text = read_command(definition, {"type": message.type, "payload": message.data})
     fingerprint = schema.dump(value, exclude_unset=True)
-    return Request(id, schema, value, schema.record(value), None, None, fingerprint, NO_METADATA, fence=fence)
+    return Request(id, schema, value, text, None, None, fingerprint, NO_METADATA, fence=fence)
 
 
 def check_version(workflow: str, version: Any) -> None:
@@ -124,7 +127,7 @@ def check_version(workflow: str, version: Any) -> None:
 
 
 def _check_key(workflow: str, key: Any) -> None:
-    if not isinstance(key, str) or not 1 <= len(key) <= _MAX_KEY or "\0" in key or not _is_utf8(key):
+    if not isinstance(key, str) or not 1 <= len(key) <= _MAX_KEY or flaw(key):
         raise _argument(workflow, "idempotency_key", f"a key is a string of 1 to {_MAX_KEY} characters without NUL")
 
 
@@ -142,14 +145,6 @@ def _read_metadata(workflow: str, metadata: Any) -> Mapping[str, Any]:
 def _argument(workflow: str, name: str, message: str, path: tuple[str | int, ...] = ()) -> InvalidDataError:
     issue = Issue((name, *path), message, f"invalid_{name}")
     return InvalidDataError("argument", [issue], subject=f"{workflow} argument {name!r}")
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _shown(value: Any) -> str:

@@ -12,6 +12,7 @@ from .commit import RecordedMessage
 from .definition import Definition
 from .dependency import Faults, guard
 from .parameters import ContextDepsT, ContextEventT
+from .plain import flaw
 from .snapshot import StoredWorkflow
 from .timer import CancelledTimer, ScheduledTimer, TimerChange
 
@@ -211,7 +212,7 @@ class Context(Bag, Generic[ContextEventT, ContextDepsT]):
         self._timers = (*self._timers, CancelledTimer(self._key(key)))
 
     def _key(self, key: object) -> str:
-        if not isinstance(key, str) or not 1 <= len(key) <= 255 or "\0" in key:
+        if not isinstance(key, str) or not 1 <= len(key) <= 255 or flaw(key):
             raise self._refused("argument", "a timer's key is a string of 1 to 255 characters")
         return key
 

@@ -12,6 +12,7 @@ import typing_extensions
 
 from ..errors import DefinitionError, DomainError
 from .annotation import NOTHING, members, spelled
+from .plain import flaw
 from .schema import Kind, Schema
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
@@ -25,12 +26,20 @@ class Members:
         kind: What the classes are declared as.
         types: The classes, in the order of their declaration.
         stored_names: Names other than the class's own.
+        scope: The names that annotations of the classes may use.
 
     Raises:
         DefinitionError: A class cannot be stored, or two of them share a name.
     """
 
-    def __init__(self, workflow: str, kind: Kind, types: list[Any], stored_names: Mapping[type[Any], str]) -> None:
+    def __init__(
+        self,
+        workflow: str,
+        kind: Kind,
+        types: list[Any],
+        stored_names: Mapping[type[Any], str],
+        scope: Mapping[str, Any],
+    ) -> None:
         self.kind = kind
         self.by_type: dict[type[Any], Schema] = {}
         self.by_name: dict[str, Schema] = {}
@@ -43,7 +52,7 @@ class Members:
                     f"workflow {workflow!r}: {kind}s {other} and {member.__qualname__} share the stored name {name!r}; "
                     "give one of them another in stored_names"
                 )
-            self.by_type[member] = self.by_name[name] = Schema(workflow, kind, member, name)
+            self.by_type[member] = self.by_name[name] = Schema(workflow, kind, member, name, scope)
         self.classes: Mapping[str, type[Any]] = MappingProxyType({n: m.type for n, m in self.by_name.items()})
 
     def __iter__(self) -> Iterator[Schema]:
@@ -69,9 +78,9 @@ class Definition:
         self.model_version = model_version
         states, commands, events, errors = (_read(name, argument, scope) for argument in arguments)
         _check_stored_names(name, stored_names, {*states, *commands, *events, *errors})
-        self.states = Members(name, "state", states, stored_names)
-        self.commands = Members(name, "command", commands, stored_names)
-        self.events = Members(name, "event", events, stored_names)
+        self.states = Members(name, "state", states, stored_names, scope)
+        self.commands = Members(name, "command", commands, stored_names, scope)
+        self.events = Members(name, "event", events, stored_names, scope)
         self.errors = _read_errors(name, errors, stored_names)
         _check_no_substates(name, states)
 
@@ -79,7 +88,7 @@ class Definition:
 def _read(workflow: str, argument: Any, scope: Mapping[str, Any]) -> list[Any]:
     try:
         return list(dict.fromkeys(members(argument, scope)))
-    except (NameError, SyntaxError) as exc:
+    except Exception as exc:  # the user's own text may fail in any way
         raise DefinitionError(f"workflow {workflow!r}: {spelled(argument)} cannot be resolved: {exc}") from exc
 
 
@@ -99,7 +108,7 @@ def _read_errors(workflow: str, types: list[Any], stored_names: Mapping[type[Any
 
 def _check_member(workflow: str, kind: Kind, member: Any) -> None:
     expected = f"workflow {workflow!r}: a {kind} is a non-generic class that Pydantic can describe, found"
-    if member is NOTHING or not isinstance(member, type):
+    if member in {NOTHING, Any, object} or not isinstance(member, type):
         raise DefinitionError(f"{expected} {'None' if member is NOTHING else spelled(member)}")
     generic = getattr(member, "__pydantic_generic_metadata__", {})
     if getattr(member, "__parameters__", ()) or generic.get("args"):
@@ -111,10 +120,13 @@ def _check_member(workflow: str, kind: Kind, member: Any) -> None:
 
 
 def _check_stored_names(workflow: str, stored_names: Mapping[type[Any], str], declared: set[Any]) -> None:
+    if not isinstance(stored_names, Mapping):
+        found = type(stored_names).__name__
+        raise DefinitionError(f"workflow {workflow!r}: stored_names maps classes to names, found {found}")
     for member, name in stored_names.items():
         if member not in declared:
             raise DefinitionError(f"workflow {workflow!r}: stored_names names {spelled(member)}, which is not declared")
-        if not isinstance(name, str) or not name.strip() or "\0" in name or "/" in name:
+        if not isinstance(name, str) or not name.strip() or "/" in name or flaw(name):
             raise DefinitionError(f"workflow {workflow!r}: the stored name {name!r} is not a name")
 
 

@@ -63,7 +63,7 @@ def check_plain(value: Any, path: tuple[str | int, ...] = ()) -> None:
     """
     match value:
         case str():
-            if found := _flaw(value):
+            if found := flaw(value):
                 raise UnstorableError(path, found)
         case None | bool() | int():
             pass
@@ -77,14 +77,15 @@ def check_plain(value: Any, path: tuple[str | int, ...] = ()) -> None:
             for key, item in value.items():
                 if not isinstance(key, str):
                     raise UnstorableError(path, f"a key of type {type(key).__name__}, not a string")
-                if found := _flaw(key):
+                if found := flaw(key):
                     raise UnstorableError(path, f"a key with {found}")
                 check_plain(item, (*path, key))
         case _:
             raise UnstorableError(path, f"an object of type {type(value).__name__}")
 
 
-def _flaw(text: str) -> str | None:
+def flaw(text: str) -> str | None:
+    """Return what keeps a text from being stored by every store, in words; `None` if nothing does."""
     if "\0" in text:
         return "a NUL character"
     if not text.isascii():

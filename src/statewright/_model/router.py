@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast, overload
 
-from pydantic import BaseModel
 from typing_extensions import TypeVar as DefaultTypeVar
 
 from ..errors import (
@@ -412,8 +411,8 @@ def _report(observers: Sequence[Observer], workflow: Any, command: Any, result: 
     tell(observers, "dispatch_ended", workflow, command, result)
 
 
-def read_command(definition: Definition, command: Any) -> tuple[Schema, Any, str | None]:
-    """Return a command's schema, its validated value and, from an instance, its text.
+def read_command(definition: Definition, command: Any) -> tuple[Schema, Any, str]:
+    """Return a command's schema, its validated value, and its text.
 
     The value shares nothing with what was given.
 
@@ -424,9 +423,7 @@ def read_command(definition: Definition, command: Any) -> tuple[Schema, Any, str
     schema = definition.commands.by_type.get(type(command))
     if schema is not None:
         text, loaded = schema.accept(command)
-        if isinstance(command, BaseModel):
-            # What was set, and not only defaulted, is part of what the caller said.
-            loaded.__pydantic_fields_set__.intersection_update(command.model_fields_set)
+        schema.keep_unset(command, loaded)  # it is part of what the caller said
         return schema, loaded, text
     if not isinstance(command, Mapping):
         raise _unknown_command(definition, type(command).__name__)
@@ -441,7 +438,8 @@ def read_command(definition: Definition, command: Any) -> tuple[Schema, Any, str
     payload = command.get("payload", {})
     if payload is None:
         raise _envelope(definition, ("payload",), "null is no payload; leave it out for an empty one", "null_payload")
-    return schema, schema.receive(payload), None
+    value = schema.receive(payload)
+    return schema, value, schema.record(value)
 
 
 def _unknown_command(definition: Definition, name: str) -> RoutingError:

@@ -9,17 +9,21 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, PydanticUndefinedAnnotation, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
-from pydantic_core import PydanticSerializationError, SchemaValidator, to_json
+from pydantic_core import CoreConfig, SchemaSerializer, SchemaValidator, to_json
 
 from .._mark import View
 from ..errors import DataSource, DefinitionError, InvalidDataError, Issue, issues_of, mark_fresh
 from .plain import UnstorableError, check_plain, to_value
-from .survival import find_mortal_field, is_plain, with_symmetric_bytes
+from .survival import count_models, find_mortal_field, is_plain, with_frank_numbers, with_symmetric_bytes
+from .walk import difference, keep_unset, lost_type, spoiled_key
 
 Kind: TypeAlias = Literal["state", "command", "event", "error"]
 
 _NUL = b"\\u0000"
 _NOT_FINITE = (b"NaN", b"Infinity")
+_REPLACED = "\ufffd".encode()
+"""What Pydantic writes, three times, for a lone surrogate in a key."""
+_FRANK = CoreConfig(ser_json_inf_nan="constants")
 _BYTES_HINT = 'bytes that are not UTF-8 need model_config = ConfigDict(ser_json_bytes="base64") on their model'
 
 
@@ -31,18 +35,22 @@ class Schema:
         kind: What the class was declared as.
         type: The class.
         name: Its stored name.
+        scope: The names that its annotations may use, besides those of its module.
 
     Raises:
         DefinitionError: Pydantic cannot describe the class, or its values could not survive being stored.
     """
 
-    def __init__(self, workflow: str, kind: Kind, type: type[Any], name: str) -> None:
+    def __init__(
+        self, workflow: str, kind: Kind, type: type[Any], name: str, scope: Mapping[str, Any] | None = None
+    ) -> None:
         self.workflow = workflow
         self.kind: Kind = kind
         self.type = type
         self.name = name
         self.subject = f"{workflow} {kind} {name!r}"
         self._is_built = False
+        self._scope: Mapping[str, Any] = scope or {}
         try:
             self._build()
         except (PydanticUndefinedAnnotation, _NotYet):
@@ -58,14 +66,17 @@ class Schema:
         validator = SchemaValidator(mended, _use_prebuilt=False) if mended else self._adapter.validator
         self._load = validator.validate_json
         self._dump = self._adapter.serializer.to_json
-        self._is_plain = is_plain(core) and issubclass(self.type, BaseModel)
+        is_model = issubclass(self.type, BaseModel)
+        self._is_plain = is_plain(core) and is_model
+        self._is_flat = count_models(core) <= is_model
         self._is_built = True
+        self._scope = {}
 
     def _adapt(self) -> TypeAdapter[Any]:
         try:
             adapter: TypeAdapter[Any] = TypeAdapter(self.type)
             if not adapter.pydantic_complete:
-                adapter.rebuild(raise_errors=True)
+                adapter.rebuild(raise_errors=True, _types_namespace=dict(self._scope))
         except PydanticUndefinedAnnotation:
             raise
         except PydanticUserError as exc:
@@ -125,13 +136,15 @@ class Schema:
         try:
             text = self._dump(value, by_alias=True, round_trip=True, warnings=False)
             loaded = self._load(text)
+            if _NUL in text or not self._is_plain or loaded.__dict__ != value.__dict__:
+                self._examine(value, text, loaded)
+        except InvalidDataError:
+            raise
         except ValidationError as exc:
             raise self.invalid(self._explain(value, self.issues_of(exc))) from None
-        except (PydanticSerializationError, ValueError, TypeError, RecursionError) as exc:
-            # What a serializer of the user's own says may quote what no log should hold.
+        except Exception as exc:  # noqa: BLE001 - validators and serializers of the user's own may raise anything
+            # What they say may quote what no log should hold.
             raise self.invalid(self._unwritable(value, exc)) from (None if self.view.has_hidden else exc)
-        if _NUL in text or not self._is_plain or loaded.__dict__ != value.__dict__:
-            self._examine(value, text, loaded)
         return text.decode(), loaded
 
     def receive(self, payload: Any) -> Any:
@@ -150,9 +163,9 @@ class Schema:
         except ValidationError as exc:
             raise self.invalid(self.issues_of(exc)) from None
         except UnstorableError as exc:
-            raise self.invalid([_unstorable(exc)]) from None
-        except (PydanticSerializationError, ValueError, TypeError, RecursionError) as exc:
-            issue = Issue((), f"the payload is not JSON data ({type(exc).__name__})", "not_json")
+            raise self.invalid([Issue(exc.path, f"{exc.found} cannot be stored", "unstorable")]) from None
+        except Exception as exc:  # noqa: BLE001 - as above; and a payload may be any object at all
+            issue = Issue((), f"it cannot be read as JSON data ({type(exc).__name__})", "not_json")
             raise self.invalid([issue]) from (None if self.view.has_hidden else exc)
 
     def record(self, value: Any) -> str:
@@ -161,7 +174,31 @@ class Schema:
         Raises:
             InvalidDataError: It would not load back.
         """
-        return self.dump(value) if self._is_plain else self.accept(value)[0]
+        return self.accept(value)[0]
+
+    # --- what was set, and not only defaulted ------------------------------------------------------------------------
+
+    def keep_unset(self, given: Any, loaded: Any) -> None:
+        """Let a value that was loaded know what was set in the one that it was made of."""
+        if not self._is_flat:
+            keep_unset(given, loaded)
+        elif isinstance(given, BaseModel):
+            loaded.__pydantic_fields_set__.intersection_update(given.__pydantic_fields_set__)
+
+    def what_is_set(self, value: Any) -> frozenset[str] | str | None:
+        """Return what `load_as_set` needs to load the value as it is now."""
+        if not self._is_flat:
+            return self.dump(value, exclude_unset=True)
+        return frozenset(value.__pydantic_fields_set__) if isinstance(value, BaseModel) else None
+
+    def load_as_set(self, text: str, fields: frozenset[str] | str | None) -> Any:
+        """Return the value that a text stands for, and let it know what was set in it."""
+        value = self.load(text)
+        if isinstance(fields, str):
+            keep_unset(self.load(fields), value)
+        elif fields is not None:
+            value.__pydantic_fields_set__.intersection_update(fields)
+        return value
 
     def invalid(self, issues: tuple[Issue, ...] | list[Issue]) -> InvalidDataError:
         """Return the error that says what is wrong with a value of this class."""
@@ -179,7 +216,7 @@ class Schema:
         if one == other or to_value(one) == to_value(other):
             return True
         try:
-            return bool(self._compared(self.load(one)) == self._compared(self.load(other)))
+            return self._equal(self.load(one), self.load(other))
         except ValidationError:
             return False
 
@@ -196,83 +233,59 @@ class Schema:
     # --- the careful way -------------------------------------------------------------------------------------------
 
     def _examine(self, value: Any, text: bytes, loaded: Any) -> None:
-        try:
-            check_plain(self._adapter.dump_python(value, mode="json", by_alias=True, round_trip=True, warnings=False))
-        except UnstorableError as exc:
-            raise self.invalid([_unstorable(exc)]) from None
+        if unstorable := self._unstorable(value):
+            raise self.invalid(unstorable)
         if type(loaded) is not type(value):
             found = f"it loads back as {type(loaded).__name__}"
             raise self.invalid([Issue((), f"{found}, not as {type(value).__name__}", "changes_class")])
+        if _REPLACED in text and (path := spoiled_key(value)):
+            raise self.invalid([Issue(path, "a key with a lone surrogate cannot be stored", "unstorable")])
         if path := lost_type(value, loaded):
             raise self.invalid([Issue(path, "a subclass would lose its own fields here", "loses_fields")])
         again = self._dump(loaded, by_alias=True, round_trip=True, warnings=False)
         if again == text or to_value(again.decode()) == to_value(text.decode()):
             return
-        if self._compared(value) != self._compared(loaded):
+        if not self._equal(value, loaded):
             path = difference(to_value(text.decode()), to_value(again.decode()))
-            raise self.invalid([Issue(path, f"it does not load back as it was saved; {_BYTES_HINT}", "not_stable")])
+            raise self.invalid([Issue(path, "it does not load back as it was saved", "not_stable")])
 
-    def _compared(self, value: Any) -> Any:
+    def _equal(self, one: Any, other: Any) -> bool:
         # In Python mode sets stay sets, so that their order, which is none, does not count.
-        return self._adapter.dump_python(value, by_alias=True, round_trip=True, warnings=False)
+        try:
+            forms = [
+                self._adapter.dump_python(each, by_alias=True, round_trip=True, warnings=False) for each in (one, other)
+            ]
+        except TypeError:  # a set of models cannot become a set of dicts
+            forms = [one, other]
+        return bool(forms[0] == forms[1])
+
+    def _unstorable(self, value: Any) -> tuple[Issue, ...]:
+        """Return what no store keeps of a value, if there is anything."""
+        try:
+            text = self._frank.to_json(value, by_alias=True, round_trip=True, warnings=False)
+            check_plain(to_value(text.decode()))
+            check_plain(self._adapter.dump_python(value, mode="json", by_alias=True, round_trip=True, warnings=False))
+        except UnstorableError as exc:
+            return (Issue(exc.path, f"{exc.found} cannot be stored", "unstorable"),)
+        return ()
+
+    @cached_property
+    def _frank(self) -> SchemaSerializer:
+        """Writes NaN and infinity as what they are, where Pydantic would write `null`."""
+        return SchemaSerializer(with_frank_numbers(self._adapter.core_schema), _FRANK, _use_prebuilt=False)
 
     def _explain(self, value: Any, issues: tuple[Issue, ...]) -> tuple[Issue, ...]:
         try:
-            check_plain(self._adapter.dump_python(value, mode="json", by_alias=True, round_trip=True, warnings=False))
-        except UnstorableError as exc:
-            return (_unstorable(exc),)  # says more than what loading made of it
-        except Exception:  # noqa: BLE001, S110 - only a better message was sought
-            pass
-        return issues
+            return self._unstorable(value) or issues  # says more than what loading made of it
+        except Exception:  # noqa: BLE001 - only a better message was sought
+            return issues
 
     def _unwritable(self, value: Any, exc: Exception) -> tuple[Issue, ...]:
         if "utf-8" in str(exc) and "surrogates" not in str(exc):
             return (Issue((), _BYTES_HINT, "bytes_not_utf8"),)
-        explained = self._explain(value, ())
-        return explained or (Issue((), f"it cannot be written as JSON ({type(exc).__name__})", "not_json"),)
+        broken = Issue((), f"it cannot be written as JSON and read back ({type(exc).__name__})", "not_json")
+        return self._explain(value, (broken,))
 
 
 class _NotYet(Exception):  # noqa: N818 - nothing is wrong
     """A class is not fully defined yet."""
-
-
-def _unstorable(error: UnstorableError) -> Issue:
-    return Issue(error.path, f"{error.found} cannot be stored", "unstorable")
-
-
-def lost_type(value: Any, loaded: Any, path: tuple[str | int, ...] = ()) -> tuple[str | int, ...] | None:
-    """Return where a model or dataclass was loaded back as another class, which loses the fields of a subclass."""
-    if isinstance(value, BaseModel) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
-        if type(value) is not type(loaded):
-            return path or ("",)
-        ours, theirs = _attributes(value), _attributes(loaded)
-        pairs: Any = ((name, item, theirs.get(name, item)) for name, item in ours.items())
-    elif isinstance(value, Mapping) and isinstance(loaded, Mapping):
-        pairs = ((str(key), item, loaded.get(key, item)) for key, item in value.items())
-    elif isinstance(value, list | tuple) and isinstance(loaded, list | tuple):
-        pairs = ((index, *pair) for index, pair in enumerate(zip(value, loaded, strict=False)))
-    else:
-        return None
-    found = (lost_type(item, other, (*path, key)) for key, item, other in pairs)
-    return next((place for place in found if place is not None), None)
-
-
-def _attributes(value: Any) -> dict[str, Any]:
-    if isinstance(value, BaseModel):
-        return dict(value.__dict__)
-    return {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
-
-
-def difference(one: Any, other: Any, path: tuple[str | int, ...] = ()) -> tuple[str | int, ...]:
-    """Return where two pieces of plain data differ first."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        for key in one.keys() | other.keys():
-            if key not in one or key not in other:
-                return (*path, key)
-            if one[key] != other[key]:
-                return difference(one[key], other[key], (*path, key))
-    if isinstance(one, list) and isinstance(other, list):
-        for index, (mine, theirs) in enumerate(zip(one, other, strict=False)):
-            if mine != theirs:
-                return difference(mine, theirs, (*path, index))
-    return path

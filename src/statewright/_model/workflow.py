@@ -13,6 +13,7 @@ from typing_extensions import get_original_bases
 from ..errors import DefinitionError, InvalidDataError, Issue, RestoreError, mark_fresh, settle
 from .definition import Definition
 from .parameters import CommandT, ErrorT, EventT, StateT
+from .plain import flaw
 from .schema import Schema
 from .snapshot import Frozen, WorkflowSnapshot, born
 from .visibility import client_schema, client_view
@@ -80,9 +81,12 @@ class Workflow(Frozen, Generic[StateT, CommandT, EventT, ErrorT]):
                 raise DefinitionError(f"{cls.__qualname__}: unknown class keywords {', '.join(map(repr, unknown))}")
             if name is None:
                 raise DefinitionError(f'{cls.__qualname__} needs a name: class {cls.__name__}(..., name="...")')
+            if hidden := sorted(_OURS & vars(cls).keys()):
+                raise DefinitionError(f"{cls.__qualname__}.{hidden[0]} would hide what every workflow has; rename it")
             caller = sys._getframe(1)
             scope = {**vars(sys.modules[cls.__module__]), **caller.f_globals, **caller.f_locals}
-            definition = Definition(name, model_version, _arguments(cls), stored_names or {}, scope)
+            names = {} if stored_names is None else stored_names
+            definition = Definition(name, model_version, _arguments(cls), names, scope)
             cls._definition = definition
             cls.name = definition.name
             cls.model_version = definition.model_version
@@ -122,6 +126,9 @@ class Workflow(Frozen, Generic[StateT, CommandT, EventT, ErrorT]):
         Raises:
             RestoreError: The snapshot is another definition's, of another model version, or its data does not fit.
         """
+        if not isinstance(snapshot, WorkflowSnapshot):
+            found = type(snapshot).__name__
+            raise TypeError(f"from_snapshot takes a WorkflowSnapshot, found {found}; see WorkflowSnapshot.from_dict")
         definition = cls._definition
         schema = definition.states.by_name.get(snapshot.state)
         if snapshot.definition != definition.name:
@@ -135,9 +142,11 @@ class Workflow(Frozen, Generic[StateT, CommandT, EventT, ErrorT]):
             raise RestoreError(snapshot.id, [Issue(("state",), found, "unknown_state")], workflow=definition.name)
         try:
             return cls._of(snapshot, schema, schema.load(snapshot.text))
-        except (ValidationError, RecursionError) as exc:
-            issues = schema.issues_of(exc) if isinstance(exc, ValidationError) else ()
-            raise RestoreError(snapshot.id, issues, workflow=definition.name) from None
+        except ValidationError as exc:
+            raise RestoreError(snapshot.id, schema.issues_of(exc), workflow=definition.name) from None
+        except Exception as exc:  # a validator of the user's own may raise anything
+            issue = Issue((), f"its schema raised {type(exc).__name__}", "schema_failed")
+            raise RestoreError(snapshot.id, [issue], workflow=definition.name) from exc
 
     @classmethod
     def _of(cls, snapshot: WorkflowSnapshot, schema: Schema, loaded: Any) -> Self:
@@ -145,11 +154,9 @@ class Workflow(Frozen, Generic[StateT, CommandT, EventT, ErrorT]):
 
     def _take(self) -> Any:
         """Return a copy of the state that nobody else has: a handler may change it."""
-        private = self._private
-        if private is None:
-            return self._schema.load(self._snapshot.text)
-        self.__dict__["_private"] = None
-        return private
+        # One step, because another thread may ask for `data` at the same time.
+        private = self.__dict__.pop("_private", None)
+        return self._schema.load(self._snapshot.text) if private is None else private
 
     @property
     def id(self) -> str:
@@ -164,9 +171,10 @@ class Workflow(Frozen, Generic[StateT, CommandT, EventT, ErrorT]):
     @property
     def data(self) -> StateT:
         """The state's data, an instance of the state's class; the same object at each access."""
-        if self._exposed is None:
-            self.__dict__["_exposed"] = self._take()
-        data: StateT = self.__dict__["_exposed"]
+        exposed = self.__dict__["_exposed"]
+        if exposed is None:
+            exposed = self.__dict__["_exposed"] = self._take()
+        data: StateT = exposed
         return data
 
     @property
@@ -219,10 +227,15 @@ class Workflow(Frozen, Generic[StateT, CommandT, EventT, ErrorT]):
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
+        return self._of(self._snapshot, self._schema, None)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(id={self.id!r}, state={self.state!r}, version={self.version})"
+
+
+_OURS = frozenset(
+    name for name in (*vars(Workflow), *Workflow.__annotations__) if not (name.startswith("__") and name.endswith("__"))
+)
 
 
 def _rebuild(cls: type[Workflow[Any, Any, Any, Any]], snapshot: WorkflowSnapshot) -> Workflow[Any, Any, Any, Any]:
@@ -264,16 +277,8 @@ def check_id(definition: str, id: object) -> None:
         found = f"an id is a string, found {type(id).__name__}"
     elif not 1 <= len(id) <= _MAX_ID:
         found = f"an id has 1 to {_MAX_ID} characters, found {len(id)}"
-    elif "\0" in id or not (id.isascii() or _is_utf8(id)):
-        found = "an id has no NUL character and no lone surrogate"
+    elif unstorable := flaw(id):
+        found = f"an id is storable text, found {unstorable}"
     else:
         return
     raise InvalidDataError("argument", [Issue(("id",), found, "invalid_id")], subject=f"{definition} argument 'id'")
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

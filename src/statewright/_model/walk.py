@@ -1,0 +1,79 @@
+"""Walking through values, alone or side by side, down to where something is lost."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel
+
+from .plain import flaw
+
+Path: TypeAlias = tuple[str | int, ...]
+
+
+def lost_type(value: Any, loaded: Any, path: Path = ()) -> Path | None:
+    """Return where a model or dataclass was loaded back as another class, which loses the fields of a subclass."""
+    if _is_record(value) and type(value) is not type(loaded):
+        return path or ("",)
+    if isinstance(value, AbstractSet) and isinstance(loaded, AbstractSet):
+        return None if _record_types(value) == _record_types(loaded) else path or ("",)
+    theirs = dict(_items(loaded))
+    found = (lost_type(item, theirs.get(key, item), (*path, key)) for key, item in _items(value))
+    return next((place for place in found if place is not None), None)
+
+
+def spoiled_key(value: Any, path: Path = ()) -> Path | None:
+    """Return where a mapping has a key that is text no store keeps."""
+    if isinstance(value, Mapping) and any(isinstance(key, str) and flaw(key) for key in value):
+        return path or ("",)
+    found = (spoiled_key(item, (*path, key)) for key, item in _items(value))
+    return next((place for place in found if place is not None), None)
+
+
+def keep_unset(given: Any, loaded: Any) -> None:
+    """Let models that were loaded know what was set, and not only defaulted, in the ones that they were made of."""
+    if isinstance(given, BaseModel) and isinstance(loaded, BaseModel):
+        loaded.__pydantic_fields_set__.intersection_update(given.__pydantic_fields_set__)
+    theirs = dict(_items(loaded))
+    for key, item in _items(given):
+        if key in theirs:
+            keep_unset(item, theirs[key])
+
+
+def _items(value: Any) -> Iterator[tuple[str | int, Any]]:
+    """Yield the values just below one, with their places."""
+    if isinstance(value, BaseModel):
+        yield from {**value.__dict__, **(value.__pydantic_extra__ or {})}.items()
+    elif _is_record(value):
+        yield from ((field.name, getattr(value, field.name, None)) for field in dataclasses.fields(value))
+    elif isinstance(value, Mapping):
+        yield from ((str(key), item) for key, item in value.items())
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        yield from enumerate(value)
+
+
+def _is_record(value: object) -> bool:
+    return isinstance(value, BaseModel) or (dataclasses.is_dataclass(value) and not isinstance(value, type))
+
+
+def _record_types(values: AbstractSet[Any]) -> Counter[type[Any]]:
+    return Counter(type(value) for value in values if _is_record(value))
+
+
+def difference(one: Any, other: Any, path: Path = ()) -> Path:
+    """Return where two pieces of plain data differ first."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in one.keys() | other.keys():
+            if key not in one or key not in other:
+                return (*path, key)
+            if one[key] != other[key]:
+                return difference(one[key], other[key], (*path, key))
+    if isinstance(one, list) and isinstance(other, list):
+        for index, (mine, theirs) in enumerate(zip(one, other, strict=False)):
+            if mine != theirs:
+                return difference(mine, theirs, (*path, index))
+    return path
