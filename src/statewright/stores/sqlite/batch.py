@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Final
 
 from ..._engine.ports import SaveOptions
-from ...errors import ConcurrencyConflictError
+from ...errors import ConcurrencyConflictError, ExecutionError, LeaseLostError
 from .request import Save
 from .row import ANSWER_COLUMNS, WORKFLOW_COLUMNS, Row, stored_workflow
+from .timer import check_fences, write_timers
 
 # Parameters are the columns of `SaveRows.workflow`. The usual save stays in its state: leaving `state` out of SET
 # spares the index a write that SQLite would make for an equal value, too.
 _STAY: Final = """\
 UPDATE workflow SET data = ?1, model_version = ?2, version = ?3, commit_id = ?4, created_at = ?5, updated_at = ?6,
-  entered_at = coalesce(?7, entered_at)
+  entered_at = coalesce(?7, entered_at), has_timers = max(has_timers, ?14)
 WHERE id = ?13 AND version = ?12 AND commit_id = coalesce(?11, commit_id) AND state = ?9 AND definition = ?10"""
 _MOVE: Final = """\
 UPDATE workflow SET data = ?1, model_version = ?2, version = ?3, commit_id = ?4, created_at = ?5, updated_at = ?6,
-  entered_at = coalesce(?7, ?8, entered_at), state = ?9, definition = ?10
+  entered_at = coalesce(?7, ?8, entered_at), state = ?9, definition = ?10, has_timers = max(has_timers, ?14)
 WHERE id = ?13 AND version = ?12 AND commit_id = coalesce(?11, commit_id)"""
 _CREATE: Final = """\
 INSERT INTO workflow
-  (data, model_version, version, commit_id, created_at, updated_at, entered_at, state, definition, id)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?7, ?8, ?6), ?9, ?10, ?13)
+  (data, model_version, version, commit_id, created_at, updated_at, entered_at, state, definition, id, has_timers)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?7, ?8, ?6), ?9, ?10, ?13, ?14)
 ON CONFLICT (id) DO NOTHING"""
 _COMMIT: Final = """\
 INSERT INTO workflow_commit (id, workflow_id, version, definition, command, command_data, events, state, data,
@@ -37,8 +39,14 @@ INSERT OR REPLACE INTO idempotency (workflow_id, key, command, fingerprint, defi
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _PURGE: Final = """\
 DELETE FROM idempotency
-WHERE number IN (SELECT number FROM idempotency ORDER BY number LIMIT ?) AND kept_since <= ?"""
-_RECALL: Final = f"SELECT {ANSWER_COLUMNS} FROM idempotency WHERE workflow_id = ? AND key = ? AND kept_since > ?"
+WHERE kept_since <= ?2 AND number IN (
+  SELECT number FROM idempotency
+  WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.key = idempotency.key) ORDER BY number LIMIT ?1
+)"""
+# The key of a command that is still to be delivered holds for as long as that takes.
+_RECALL: Final = f"""\
+SELECT {ANSWER_COLUMNS} FROM idempotency WHERE workflow_id = ?1 AND key = ?2
+  AND (kept_since > ?3 OR EXISTS (SELECT 1 FROM outbox WHERE outbox.key = ?2))"""
 
 _LOAD: Final = f"SELECT {WORKFLOW_COLUMNS} FROM workflow WHERE id = ?"
 
@@ -48,7 +56,7 @@ _IDS_PER_QUERY: Final = 256
 
 def save_all(
     connection: sqlite3.Connection, saves: Sequence[Save], *, now: str, expired: str
-) -> list[tuple[Save, ConcurrencyConflictError]]:
+) -> list[tuple[Save, ExecutionError]]:
     """Save what can be saved, inside the open transaction, and return the losers.
 
     Args:
@@ -57,6 +65,10 @@ def save_all(
         now: The store's time.
         expired: Idempotency keys kept since then or before have expired.
     """
+    refused = list(_without_lease(connection, saves))
+    if refused:
+        out = {save for save, _ in refused}
+        saves = [save for save in saves if save not in out]
     lost = [
         *_swap(connection, (_CREATE,), [save for save in saves if save.options.expected_version == 0]),
         *_swap(connection, (_STAY, _MOVE), [save for save in saves if save.options.expected_version != 0]),
@@ -68,7 +80,19 @@ def save_all(
     if answers := [(*row, now) for save in won for row in save.rows.answers]:
         connection.executemany(_ANSWER, answers)
         connection.execute(_PURGE, (len(answers) * _PURGED_PER_ANSWER, expired))
-    return list(_conflicts(connection, lost))
+    for save in won:
+        if save.rows.has_timer_writes:
+            write_timers(connection, save.options, datetime.fromisoformat(now))
+    return [*refused, *_conflicts(connection, lost)]
+
+
+def _without_lease(connection: sqlite3.Connection, saves: Sequence[Save]) -> Iterator[tuple[Save, LeaseLostError]]:
+    for save in saves:
+        if save.options.fences:
+            try:
+                check_fences(connection, save.options.fences)
+            except LeaseLostError as error:
+                yield save, error
 
 
 def _swap(connection: sqlite3.Connection, statements: Iterable[str], saves: list[Save]) -> list[Save]:

@@ -73,8 +73,9 @@ def connect(settings: Settings) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 0")  # checkpoints are ours: they need the side lock
-        # Zeroes what is deleted wherever that costs no further write.
-        connection.execute("PRAGMA secure_delete = FAST")
+        # What is deleted is overwritten: a forgotten workflow must not be found in the file. Costs a write only where a
+        # page gets free.
+        connection.execute("PRAGMA secure_delete = ON")
     except BaseException:
         connection.close()
         raise
@@ -144,11 +145,8 @@ class Database:
         return connection
 
     @contextlib.contextmanager
-    def transaction(self, *, erasing: bool = False) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
         """Write in one transaction, committed where the block ends; a block may roll it back itself.
-
-        Args:
-            erasing: Whether pages that get free are overwritten with zeros, too, which costs writes.
 
         Raises:
             StoreUnavailableError: Somebody else kept the file locked.
@@ -159,20 +157,14 @@ class Database:
             self.reopen()
         with self.lock:
             connection = self.connection
-            if erasing:
-                connection.execute("PRAGMA secure_delete = ON")
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
             except BaseException:
                 self._roll_back()
                 raise
-            else:
-                if connection.in_transaction:
-                    self._commit()
-            finally:
-                if erasing:
-                    connection.execute("PRAGMA secure_delete = FAST")
+            if connection.in_transaction:
+                self._commit()
 
     def _commit(self) -> None:
         try:

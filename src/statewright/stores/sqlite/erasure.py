@@ -10,6 +10,9 @@ _FORGET: Final = (
     "DELETE FROM workflow WHERE id = ?",
     "DELETE FROM workflow_commit WHERE workflow_id = ?",
     "DELETE FROM idempotency WHERE workflow_id = ?",
+    "DELETE FROM timer WHERE workflow_id = ?",
+    "DELETE FROM outbox WHERE source_id = ?",
+    "DELETE FROM outbox WHERE target_id = ?",
 )
 _WINDOW: Final = """\
 SELECT position, EXISTS (
@@ -18,6 +21,10 @@ SELECT position, EXISTS (
 FROM workflow_commit AS old WHERE position > ? AND position < ? ORDER BY position LIMIT ?"""
 _FIRST_YOUNG: Final = "SELECT position FROM workflow_commit WHERE recorded_at >= ? ORDER BY position LIMIT 1"
 _END: Final = "SELECT coalesce(max(position), 0) + 1 FROM workflow_commit"
+# What a reader has not read, or a dead letter stands for, may not go.
+_NEEDED: Final = """\
+SELECT min(position) FROM (SELECT min(position) + 1 AS position FROM reader UNION ALL SELECT min(position) FROM outbox)
+WHERE position IS NOT NULL"""
 
 _STEP: Final = 500
 
@@ -44,6 +51,9 @@ def first_to_keep(connection: sqlite3.Connection, before_position: int | None, s
     whatever clocks dated the commits.
     """
     end: int = connection.execute(_END).fetchone()[0]
+    needed = connection.execute(_NEEDED).fetchone()[0]
+    if needed is not None:
+        end = min(end, needed)
     if before_position is not None:
         end = min(end, before_position)
     if since is not None:

@@ -19,7 +19,7 @@ from ...errors import DataSource, InvalidDataError, Issue, StoreError
 Row: TypeAlias = tuple[Any, ...]  # what SQLite gives back; the columns' constraints say what it is
 
 SNAPSHOT_COLUMNS: Final = "definition, state, data, model_version, version, created_at, updated_at"
-WORKFLOW_COLUMNS: Final = f"id, {SNAPSHOT_COLUMNS}, commit_id, entered_at"
+WORKFLOW_COLUMNS: Final = f"id, {SNAPSHOT_COLUMNS}, commit_id, entered_at, has_timers"
 COMMIT_COLUMNS: Final = (
     "position, id, workflow_id, definition, version, command, command_data, events, state, model_version, metadata, "
     "idempotency_key, recorded_at"
@@ -41,6 +41,7 @@ class SaveRows:
     answers: list[Row]
     size: int
     """Characters of all data to be written."""
+    has_timer_writes: bool = False
 
 
 def rows_of(options: SaveOptions) -> SaveRows:
@@ -63,7 +64,7 @@ def rows_of(options: SaveOptions) -> SaveRows:
     size = len(options.snapshot.text)
     for commit in commits:
         size += len(commit.snapshot.text)
-    return SaveRows(commit_id, workflow, rows, answers, size)
+    return SaveRows(commit_id, workflow, rows, answers, size, any(commit.timers for commit in commits))
 
 
 class _Times:
@@ -99,6 +100,7 @@ def _workflow_row(options: SaveOptions, commit_id: str, times: _Times) -> Row:
         options.expected_commit_id,
         options.expected_version,
         options.id,
+        options.has_timers,
     )
 
 
@@ -200,7 +202,7 @@ def stored_workflow(row: Row) -> StoredWorkflow:
         StoreError: It was changed by hand, and is no workflow any more.
     """
     try:
-        return StoredWorkflow(_snapshot(row), row[5], row[8], datetime.fromisoformat(row[9]))
+        return StoredWorkflow(_snapshot(row), row[5], row[8], datetime.fromisoformat(row[9]), bool(row[10]))
     except (TypeError, ValueError) as exc:
         raise _spoilt(row[0]) from exc
 

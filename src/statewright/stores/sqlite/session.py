@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from .bell import Bell
@@ -41,6 +42,9 @@ class Session:
         self._reader = None if settings.in_memory else Reader(settings)
         self._glance = None if settings.in_memory else Glance(settings)
         self._writer.start()
+        # A store that nobody closed, and nobody has any more, does not leave its threads behind.
+        inboxes = [self._writer.inbox] if self._reader is None else [self._reader.inbox, self._writer.inbox]
+        weakref.finalize(self, _end, inboxes).atexit = False
 
     @property
     def inbox(self) -> Inbox:
@@ -97,6 +101,11 @@ class Session:
         if self._reader is not None:
             _ORPHANS.append(self._reader.connection)
             self._reader.inbox.replace(_FORKED)
+
+
+def _end(inboxes: Sequence[Inbox]) -> None:
+    for inbox in inboxes:
+        inbox.end()
 
 
 async def _perform(inbox: Inbox, function: Callable[[Any], T]) -> T:

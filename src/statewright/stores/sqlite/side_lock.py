@@ -11,6 +11,7 @@ import logging
 import os
 import sqlite3
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final
 
@@ -44,6 +45,8 @@ class SideLock:
         self._timeout = timeout
         self._file: int | None = None
         self._has_company = False
+        self.meanwhile: Callable[[], None] = lambda: None
+        """Called now and then while the lock is waited for."""
 
     def open(self) -> None:
         """Open the file, and make it where it is missing.
@@ -113,6 +116,7 @@ class SideLock:
         deadline = time.monotonic() + self._timeout
         nap = _FIRST_NAP
         while True:
+            self.meanwhile()
             time.sleep(nap)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

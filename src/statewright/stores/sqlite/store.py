@@ -28,6 +28,7 @@ from ..._model.commit import Commit
 from ..._model.snapshot import WorkflowSnapshot
 from ...errors import DefinitionError, ExecutionError, InvalidDataError, Issue, StoreError
 from . import erasure, page, schema
+from .agenda import SQLiteAgenda
 from .connection import MEMORY, Database, Settings
 from .request import Load, Recall, Save
 from .row import recorded_answer, rows_of, stored_workflow, time_text
@@ -43,7 +44,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class SQLiteStore:
+class SQLiteStore(SQLiteAgenda):
     """Keeps workflows in one SQLite file, safe from the death of process and machine.
 
     ```python
@@ -70,6 +71,8 @@ class SQLiteStore:
         DefinitionError: An argument is wrong.
     """
 
+    is_cacheable: ClassVar[bool] = True
+    """Its rows carry the id of the save that wrote them, so that an executor may remember them."""
     connection_class: ClassVar[type[sqlite3.Connection]] = sqlite3.Connection
     """What connections are made of; for subclasses that encrypt, trace or fail."""
 
@@ -338,7 +341,7 @@ class SQLiteStore:
         """
 
         def work(database: Database) -> bool:
-            with database.transaction(erasing=True) as connection:
+            with database.transaction() as connection:
                 return erasure.forget(connection, id)
 
         return await self._opened().write(work)
@@ -407,7 +410,7 @@ class SQLiteStore:
 
 def _prune_step(reached: int, end: int) -> Callable[[Database], erasure.PruneStep]:
     def work(database: Database) -> erasure.PruneStep:
-        with database.transaction(erasing=True) as connection:
+        with database.transaction() as connection:
             return erasure.prune(connection, reached, end)
 
     return work

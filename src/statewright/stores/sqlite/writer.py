@@ -64,10 +64,11 @@ class Writer:
             self.opened.set_exception(error)
             self.ended.set_result(None)
             return
+        self.database.lock.meanwhile = self._read_on  # another process's long write holds up no load of ours
         self.opened.set_result(None)
         try:
             while not (self._is_ending and not self._saves):
-                self._collect()
+                self._collect(is_waiting=not self._saves)
                 self._turn()
         finally:
             self.inbox.refuse(closed(self._settings.path))
@@ -76,9 +77,8 @@ class Writer:
             self._bell.ring()
             self.ended.set_result(None)
 
-    def _collect(self) -> None:
-        self.is_idle = not self._saves
-        for request in self.inbox.take_waiting() if self._saves else self.inbox.take():
+    def _collect(self, *, is_waiting: bool = True) -> None:
+        for request in self.inbox.take() if is_waiting else self.inbox.take_waiting():
             self.is_idle = False
             match request:
                 case Save():
@@ -91,23 +91,34 @@ class Writer:
                     self._is_ending = True
 
     def _turn(self) -> None:
-        if self._reads:
-            reads, self._reads = self._reads, []
-            self._load([read for read in reads if isinstance(read, Load)])
-            # After the loads: a key that was recorded between the two is found, and the save of a second execution,
-            # decided on the older version, loses.
-            for read in reads:
-                if isinstance(read, Recall):
-                    self._recall(read)
-            self._answers.post()
+        self._read()
         if self._saves:
             self._save(self._next_batch())
+            # Before the answers: whoever gets one may look at once.
+            self.is_idle = not (self._saves or self._works)
             self._answers.post()
         for work in self._works:
             self._perform(work)
         self._works.clear()
+        self.is_idle = not self._saves
         self._answers.post()
         self._checkpoints.run_if_due()
+
+    def _read_on(self) -> None:
+        self._collect(is_waiting=False)
+        self._read()
+
+    def _read(self) -> None:
+        if not self._reads:
+            return
+        reads, self._reads = self._reads, []
+        self._load([read for read in reads if isinstance(read, Load)])
+        # After the loads: a key that was recorded between the two is found, and the save of a second execution, decided
+        # on the older version, loses.
+        for read in reads:
+            if isinstance(read, Recall):
+                self._recall(read)
+        self._answers.post()
 
     def _next_batch(self) -> list[Save]:
         """Take one save per workflow, in order of id; a second one for a workflow waits for the next batch."""
@@ -150,8 +161,8 @@ class Writer:
     def _save(self, saves: list[Save]) -> None:
         try:
             with self.database.transaction() as connection:
-                has_keys = any(save.rows.answers for save in saves)
-                now, expired = self._times() if has_keys else ("", "")
+                needs_time = any(save.rows.answers or save.rows.has_timer_writes for save in saves)
+                now, expired = self._times() if needs_time else ("", "")
                 lost = save_all(connection, saves, now=now, expired=expired)
                 if len(lost) == len(saves):
                     connection.execute("ROLLBACK")
