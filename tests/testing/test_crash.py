@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from statewright import MemoryStore, StoreAdapter
-from statewright.errors import OutcomeUnknownError, StoreUnavailableError
+from statewright import Failure, MemoryStore, StoreAdapter, Success, WorkflowExecutor
+from statewright.errors import NotFoundError, OutcomeUnknownError, StoreError, StoreUnavailableError
 from statewright.testing import CrashPoint, FaultyStore, crash_points
 from statewright.testing.contract.samples import ID, following, loaded, opening
+from tests.testing.orders import AddItem, EmptyOrder, Open, Place, router
 from tests.testing.stores import DictStore, TableStore
 
 
@@ -132,3 +133,30 @@ async def test_a_mistake_in_the_scenario_shows_in_the_clean_run() -> None:
     runs = [run async for run in crash_points(broken, DictStore)]
 
     assert [(run.point, str(run.error)) for run in runs] == [(None, "a bug")]
+
+
+async def test_an_executor_keeps_its_word_at_every_crash_point() -> None:
+    """Whatever call is cut off, what was acknowledged is stored, once; nothing more than what was asked for is."""
+    acknowledged: list[list[int]] = []
+
+    async def order(store: FaultyStore) -> None:
+        acknowledged.append([])
+        orders = WorkflowExecutor(router, store)
+        for command in (Open(), AddItem(item="tea"), AddItem(item="milk"), Place()):
+            match await orders.execute("o-1", command):
+                case Success(version=version):
+                    acknowledged[-1].append(version)
+                case Failure(error=StoreError()):
+                    pass
+                case Failure(error=error):
+                    raise error
+
+    async for run in crash_points(order, MemoryStore):
+        promised, history = acknowledged[-1], await run.store.history("o-1")
+        assert [commit.version for commit in history] == list(range(1, len(history) + 1)), run.point
+        assert set(promised) <= {commit.version for commit in history}, run.point
+        assert len(history) <= 4, run.point
+        assert run.point is not None or promised == [1, 2, 3, 4]
+        assert isinstance(run.error, NotFoundError | EmptyOrder | None), run.point
+
+    assert len(acknowledged) > 3 * 4  # every save was cut off in three ways, and some loads
