@@ -8,7 +8,6 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from ...errors import StoreError
 from .batch import row_of_id
 from .connection import Settings, connect
 from .fault import FAULTS
@@ -42,8 +41,8 @@ class Glance:
             return None
         try:
             return (self._read(self._open(), id),)
-        except (*FAULTS, StoreError):
-            return None  # whatever it is, the thread meets it, too, and says so
+        except Exception:  # noqa: BLE001 - whatever it is, the thread meets it, too, and says so
+            return None
         finally:
             self._lock.release()
 
