@@ -313,6 +313,7 @@ def test_a_strategy_for_nobody_is_refused() -> None:
         explore(safe, commands=strategies)
 
 
+@pytest.mark.slow
 def test_a_walk_that_goes_nowhere_is_told() -> None:
     """A router whose commands never get anywhere proves nothing, and says so."""
     mine = WorkflowRouter(Order)
