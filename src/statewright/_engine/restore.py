@@ -29,7 +29,7 @@ class Restorer:
     def __init__(self, workflow: type[Workflow[Any, Any, Any, Any]], migrations: Migrations[Any] | None) -> None:
         self.workflow = workflow
         self._definition = workflow._definition
-        self._migrations = migrations
+        self.migrations = migrations
         if migrations is not None:
             if not isinstance(migrations, Migrations):
                 found = type(migrations).__name__
@@ -50,7 +50,7 @@ class Restorer:
         Raises:
             RestoreError: A step failed, or the steps do not reach back that far.
         """
-        migrations, code = self._migrations, self._definition.model_version
+        migrations, code = self.migrations, self._definition.model_version
         if migrations is None or snapshot.model_version >= code or snapshot.definition != self._definition.name:
             return snapshot
         try:
@@ -66,8 +66,8 @@ class Restorer:
     def _event(self, message: RecordedMessage, model_version: int) -> Any:
         try:
             renamed = message
-            if self._migrations is not None:
-                renamed = self._migrations.upgrade_event(message, model_version)
+            if self.migrations is not None:
+                renamed = self.migrations.upgrade_event(message, model_version)
             return self._definition.events.by_name[renamed.type].load(renamed.text)
         except (KeyError, ValidationError, MigrationError):
             return message

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .commands import check, demo, diagram, execute, history, show
+from .commands import check, demo, diagram, execute, history, migrate, schema, show
 from .commands import list as list_
 from .program import Program
 from .version import print_version
@@ -31,8 +31,10 @@ app.command("list", rich_help_panel=LOOK)(list_.list_workflows)
 app.command("show", rich_help_panel=LOOK)(show.show)
 app.command("history", rich_help_panel=LOOK)(history.history)
 app.command("execute", rich_help_panel=ACT)(execute.execute)
+app.command("migrate", rich_help_panel=ACT)(migrate.migrate)
 app.command("diagram", rich_help_panel=DEFINE)(diagram.diagram)
 app.command("check", rich_help_panel=DEFINE)(check.check)
+app.command("schema", rich_help_panel=DEFINE)(schema.schema)
 
 
 @app.callback()

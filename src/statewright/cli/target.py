@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
-from collections.abc import Iterator
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeAlias
 
 from .._engine.executor import WorkflowExecutor
+from .._engine.ports import StoreAdapter
+from .._model.migration import Migrations
 from .._model.router import WorkflowRouter
 from ..demo import DEFINITION
 from ..demo import router as demo_router
@@ -19,7 +21,26 @@ from .program import MISUSED, Complaint
 
 Target: TypeAlias = WorkflowRouter[Any, Any] | WorkflowExecutor[Any]
 
-_HINT = "give MODULE:NAME of a WorkflowRouter or WorkflowExecutor, such as shop.orders:router"
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What is looked for, and what to say if it is not there."""
+
+    types: tuple[type[Any], ...]
+    hint: str
+    nothing: str
+
+
+_TARGET = _Kind(
+    (WorkflowRouter, WorkflowExecutor),
+    "give MODULE:NAME of a WorkflowRouter or WorkflowExecutor, such as shop.orders:router",
+    "no router and no executor",
+)
+_MIGRATIONS = _Kind(
+    (Migrations, WorkflowExecutor),
+    "give MODULE:NAME of Migrations, or of a WorkflowExecutor that has some, such as shop.orders:migrations",
+    "no migrations and no executor",
+)
 
 
 def find(target: str) -> Target:
@@ -30,22 +51,42 @@ def find(target: str) -> Target:
     Raises:
         Complaint: There is none, or its module cannot be imported.
     """
+    found: Target = _find(target, _TARGET)
+    return found
+
+
+def find_migrations(target: str) -> tuple[Migrations[Any], StoreAdapter | None]:
+    """Return the migrations that are called `module:name`; for an executor, its own ones and its store.
+
+    Raises:
+        Complaint: There are none.
+    """
+    found = _find(target, _MIGRATIONS)
+    if isinstance(found, Migrations):
+        return found, None
+    migrations = found._restorer.migrations
+    if migrations is None:
+        raise Complaint(f"the executor {target} has no migrations; {_MIGRATIONS.hint}", MISUSED)
+    return migrations, found.store
+
+
+def _find(target: str, kind: _Kind) -> Any:
     module_name, _, name = target.partition(":")
     if not module_name or module_name.startswith("."):
-        raise Complaint(f"{target!r} names no module; {_HINT}", MISUSED)
-    module = _imported(module_name)
-    there = dict(_targets(module))
+        raise Complaint(f"{target!r} names no module; {kind.hint}", MISUSED)
+    module = _imported(module_name, kind)
+    there = {name: value for name, value in vars(module).items() if isinstance(value, kind.types)}
     if not name:
         if len(there) == 1:
             return next(iter(there.values()))
-        raise Complaint(f"{module_name} has {_listed(there)}; {_HINT}", MISUSED)
+        raise Complaint(f"{module_name} has {', '.join(there) or kind.nothing}; {kind.hint}", MISUSED)
     found: Any = module
     for part in name.split("."):
         if not hasattr(found, part):
-            raise Complaint(f"{module_name} has no {name}; it has {_listed(there)}", MISUSED)
+            raise Complaint(f"{module_name} has no {name}; it has {', '.join(there) or kind.nothing}", MISUSED)
         found = getattr(found, part)
-    if not isinstance(found, WorkflowRouter | WorkflowExecutor):
-        raise Complaint(f"{target} is of type {type(found).__name__}; {_HINT}", MISUSED)
+    if not isinstance(found, kind.types):
+        raise Complaint(f"{target} is of type {type(found).__name__}; {kind.hint}", MISUSED)
     return found
 
 
@@ -71,14 +112,14 @@ async def needed_router(store: OpenStore, option: str) -> WorkflowRouter[Any, An
     return router
 
 
-def _imported(name: str) -> ModuleType:
+def _imported(name: str, kind: _Kind) -> ModuleType:
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as exc:
         if exc.name is not None and f"{name}.".startswith(f"{exc.name}."):
-            raise Complaint(f"there is no module {exc.name} here or installed; {_HINT}", MISUSED) from exc
+            raise Complaint(f"there is no module {exc.name} here or installed; {kind.hint}", MISUSED) from exc
         raise _broken(name, exc) from exc
     except StatewrightError as exc:
         raise Complaint(str(exc)) from exc
@@ -89,13 +130,3 @@ def _imported(name: str) -> ModuleType:
 def _broken(name: str, raised: Exception) -> Complaint:
     last = traceback.extract_tb(raised.__traceback__)[-1]
     return Complaint(f"{name} cannot be imported: {last.filename}:{last.lineno}: {type(raised).__name__}: {raised}")
-
-
-def _targets(module: ModuleType) -> Iterator[tuple[str, Target]]:
-    for name, value in vars(module).items():
-        if isinstance(value, WorkflowRouter | WorkflowExecutor):
-            yield name, value
-
-
-def _listed(there: dict[str, Target]) -> str:
-    return ", ".join(there) or "no router and no executor"
