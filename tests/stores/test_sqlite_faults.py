@@ -1,5 +1,7 @@
 """What goes wrong below `SQLiteStore`: a clear error that says what to do, and nothing lost."""
 
+# ruff: noqa: ASYNC240 - a test has its event loop to itself
+
 from __future__ import annotations
 
 import asyncio
@@ -15,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from statewright import InvalidDataError, OutcomeUnknownError, StoreError, StoreUnavailableError
+from statewright import InvalidDataError, OutcomeUnknownError, RecordedMessage, StoreError, StoreUnavailableError
 from statewright.stores.sqlite import SQLiteStore, fault
 from statewright.testing.contract.samples import check_stored, following, loaded, opening
 from tests.stores.sqlite_seam import Gate, Watched, driver_error, finished, started, watched_store
@@ -185,7 +187,7 @@ asyncio.run(main())
 @pytest.fixture
 def shared(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A directory that any user may enter: the tests' own are closed to others, and root may write anywhere."""
-    directory = Path("/tmp") / f"statewright-test-{os.getpid()}-{abs(hash(request.node.name))}"  # noqa: S108
+    directory = Path("/tmp") / f"statewright-test-{os.getpid()}-{abs(hash(request.node.name))}"
     directory.mkdir(mode=0o755)
     try:
         yield directory
@@ -264,8 +266,6 @@ async def test_too_large(path: Path) -> None:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 10_000)
 
     async with watched_store(path, limit) as store:
-        from statewright import RecordedMessage
-
         big = {"text": "x" * 20_000}
         options = opening()
         for source, facts in (

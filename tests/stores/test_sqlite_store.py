@@ -1,5 +1,7 @@
 """What `SQLiteStore` adds to what every store promises: opening, times, retention, pages, subscribing, pruning."""
 
+# ruff: noqa: ASYNC240 - a test has its event loop to itself
+
 from __future__ import annotations
 
 import asyncio
@@ -469,7 +471,7 @@ async def test_a_subscriber_hears_the_end(tmp_path: Path, path: str) -> None:
 async def test_a_subscriber_that_gives_up_leaves_nothing(store: SQLiteStore) -> None:
     """A subscriber whose task is cancelled is forgotten."""
     coming = asyncio.ensure_future(anext(store.subscribe()))
-    while not (store._session and store._session.bell._waiting):
+    while not (store._session and store._session.bell._waiting):  # noqa: ASYNC110 - a bell does not ring for this
         await asyncio.sleep(0)
 
     coming.cancel()
