@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +33,7 @@ from statewright import (
     migrate,
 )
 from statewright._engine.migration import PAGE
+from statewright.stores.sqlite import SQLiteStore
 from statewright.testing import FaultyStore
 
 # --- the code of yesterday -----------------------------------------------------------------------------------------
@@ -72,6 +76,12 @@ def old_open(_: None, command: Open) -> OldDraft:
 @old_router.on
 def old_add(order: OldDraft, command: Add) -> OldDraft:
     return OldDraft(items=[*order.items, command.item])
+
+
+@old_router.on
+def old_remind(order: Sent, command: Add, ctx: Context[OrderSent, None]) -> Sent:
+    ctx.schedule(Add(item="late"), delay=timedelta(days=1))
+    return order
 
 
 @old_router.on
@@ -151,6 +161,12 @@ async def error_of(answer: Any) -> Any:
             return error
         case success:
             raise AssertionError(success)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
+    async with MemoryStore() if request.param == "memory" else SQLiteStore(tmp_path / "orders.db") as opened:
+        yield opened
 
 
 # --- on load -------------------------------------------------------------------------------------------------------
@@ -650,3 +666,57 @@ async def test_broken_chain_is_refused_before_anything_is_read() -> None:
     """`migrate` checks the chain as an executor does."""
     with pytest.raises(MigrationError, match="no step leads to version 2"):
         await migrate(MemoryStore(), Migrations(Order))
+
+
+# --- timers --------------------------------------------------------------------------------------------------------
+
+
+async def reminded(store: Any) -> tuple[WorkflowExecutor[OldOrder], WorkflowExecutor[Order]]:
+    old, new = executors(store)
+    for command in (Open(), Send(), Add(item="remind")):
+        (await old.execute("o-1", command)).unwrap()
+    return old, new
+
+
+async def timers(store: Any) -> list[tuple[str, str]]:
+    due = await store.due_timers(["order"], now=datetime.now(UTC) + timedelta(days=2))
+    return [(timer.key, timer.state) for timer in due]
+
+
+async def test_timers_go_along_with_a_renamed_state(store: Any) -> None:
+    """A timer that belongs to a state stays with it when a walk gives the state its new name."""
+    await reminded(store)
+    assert await timers(store) == [("Add", "Sent")]
+
+    assert (await migrate(store, migrations, dry_run=False)).migrated == 1
+
+    assert await timers(store) == [("Add", "Shipped")]
+    assert (await store.load("o-1")).version == 3
+
+
+async def test_timers_go_along_with_the_next_save(store: Any) -> None:
+    """A command that keeps the renamed state keeps the timers that belong to it."""
+    _, new = await reminded(store)
+
+    (await new.execute("o-1", Add(item="late"))).unwrap()
+
+    assert await timers(store) == [("Add", "Shipped")]
+
+
+async def test_walk_over_each_store(store: Any) -> None:
+    """A walk rewrites what is stored, and nothing of what has happened."""
+    old, new = executors(store)
+    for number in range(3):
+        for command in (Open(), Add(item="tea"), Send()):
+            (await old.execute(f"o-{number}", command)).unwrap()
+    before = await store.commits()
+
+    report = await migrate(store, migrations, dry_run=False)
+
+    assert (report.seen, report.migrated, report.failed) == (3, 3, 0)
+    for stored in await store.find():
+        assert (stored.state, stored.version, stored.snapshot.model_version) == ("Shipped", 3, 2)
+        assert stored.snapshot.data == {"items": ["tea"], "currency": "EUR"}
+    assert await store.commits() == before
+    assert (await new.at("o-1", 3)).data == Shipped(items=["tea"], currency="EUR")
+    assert (await new.execute("o-1", Add(item="late"), expected_version=3)).ok

@@ -134,7 +134,12 @@ class _Walk:
         renamed = RenamedState(snapshot.state, updated.state) if snapshot.state != updated.state else None
         if not self.dry_run:
             options = SaveOptions(
-                stored.id, updated, stored.version, expected_commit_id=stored.commit_id, renamed=renamed
+                stored.id,
+                updated,
+                stored.version,
+                expected_commit_id=stored.commit_id,
+                renamed=renamed,
+                has_timers=stored.has_timers,
             )
             await self.store.save(options)
 
