@@ -579,3 +579,14 @@ async def test_a_lone_load_needs_no_thread(path: Path) -> None:
             await store.save(options)
 
     assert threading.current_thread().name in threads
+
+
+async def test_pruning_stops_at_readers(store: SQLiteStore) -> None:
+    """What a reader has not read stays, whatever was asked for."""
+    await store.save(opening("a", count=9))
+    await store.start_reader("publisher:slow", 3)
+    await store.start_reader("publisher:fast", 7)
+
+    assert await store.prune(before_position=8) == 3
+
+    assert [commit.position for commit in await store.commits(after=3)] == [4, 5, 6, 7, 8, 9]

@@ -51,9 +51,6 @@ def first_to_keep(connection: sqlite3.Connection, before_position: int | None, s
     whatever clocks dated the commits.
     """
     end: int = connection.execute(_END).fetchone()[0]
-    needed = connection.execute(_NEEDED).fetchone()[0]
-    if needed is not None:
-        end = min(end, needed)
     if before_position is not None:
         end = min(end, before_position)
     if since is not None:
@@ -64,6 +61,9 @@ def first_to_keep(connection: sqlite3.Connection, before_position: int | None, s
 
 def prune(connection: sqlite3.Connection, after: int, before: int) -> PruneStep:
     """Delete some commits between two positions, inside the open transaction; never the newest of a workflow."""
+    needed = connection.execute(_NEEDED).fetchone()[0]  # asked in each step: a reader may start in between
+    if needed is not None:
+        before = min(before, needed)
     window = connection.execute(_WINDOW, (after, before, _STEP)).fetchall()
     old = [(position,) for position, has_later in window if has_later]
     connection.executemany("DELETE FROM workflow_commit WHERE position = ?", old)

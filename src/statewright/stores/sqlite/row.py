@@ -64,7 +64,8 @@ def rows_of(options: SaveOptions) -> SaveRows:
     size = len(options.snapshot.text)
     for commit in commits:
         size += len(commit.snapshot.text)
-    return SaveRows(commit_id, workflow, rows, answers, size, any(commit.timers for commit in commits))
+    has_timer_writes = options.renamed is not None or any(commit.timers for commit in commits)
+    return SaveRows(commit_id, workflow, rows, answers, size, has_timer_writes)
 
 
 class _Times:
@@ -176,12 +177,15 @@ def source_of_fault(options: SaveOptions) -> DataSource:
     parts: list[tuple[DataSource, str]] = [("state", options.snapshot.text)]
     for commit in options.commits:
         parts.append(("state", commit.snapshot.text))
-        parts += (("event", event.text) for event in commit.events)
+        parts.extend(("event", event.text) for event in commit.events)
         if commit.command is not None:
             parts.append(("command", commit.command.text))
         parts.append(("argument", options.id + (commit.idempotency_key or "") + str(dict(commit.metadata))))
-    flawed = [source for source, text in parts if not _is_unicode(text)]
-    return flawed[0] if flawed else max(parts, key=lambda part: len(part[1]))[0]
+    for source, text in parts:
+        if not _is_unicode(text):
+            return source
+    largest, _ = max(parts, key=lambda part: len(part[1]))
+    return largest
 
 
 def _is_unicode(text: str) -> bool:
