@@ -61,6 +61,8 @@ from .errors import (
     UnexpectedError,
 )
 from .stores.memory import MemoryStore
+from .stores.postgres import PostgresStore
+from .stores.sqlite import SQLiteStore
 
 __all__ = [
     "CallNext",
@@ -102,6 +104,7 @@ __all__ = [
     "Observer",
     "OutcomeUnknownError",
     "PositionPrunedError",
+    "PostgresStore",
     "Publisher",
     "Reactors",
     "ReaderStatus",
@@ -111,6 +114,7 @@ __all__ = [
     "RestoreError",
     "Result",
     "RoutingError",
+    "SQLiteStore",
     "SaveOptions",
     "Send",
     "ServerOnly",

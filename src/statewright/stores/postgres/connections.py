@@ -67,6 +67,7 @@ class ConnectionSettings:
             "enable_seqscan": "off",
             "enable_hashjoin": "off",
             "enable_mergejoin": "off",
+            "jit": "off",  # what is forbidden above counts as very expensive, which would be worth compiling
         }
         asked = ", ".join(f"current_setting('{name}')" for name in self.settings)
         self._ask = f"SELECT {asked}".encode()
@@ -301,4 +302,3 @@ class Connections:
         closing = self._loop.create_task(self._source.close(link))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
-

@@ -262,6 +262,9 @@ SELECT count(*) FROM gone;
 -- name: listen
 UPDATE {schema}.sequencer SET heard_until = clock_timestamp() + $1::interval;
 
+-- name: notify
+SELECT pg_notify($1, '');
+
 -- name: is_heard
 SELECT heard_until > clock_timestamp() FROM {schema}.sequencer;
 

@@ -222,9 +222,7 @@ class Saver:
 
     def _patience(self, batch: Batch) -> float:
         # What was never sent fails early, so that callers learn of an outage; what was sent has to be settled.
-        until = max(
-            entry.began + (self.bounds.call if entry.is_unsettled else self.bounds.connect) for entry in batch
-        )
+        until = max(entry.began + (self.bounds.call if entry.is_unsettled else self.bounds.connect) for entry in batch)
         return max(until - self._now(), _LEAST_PATIENCE)
 
 

@@ -20,6 +20,12 @@ CREATE TABLE IF NOT EXISTS statewright_schema (
   applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );"""
 
+# Not `to_regclass`: in a transaction that waited for a lock it may still answer from a cache of before.
+_FIND_SCHEMA: Final = b"SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1"
+_FIND_RECORD: Final = b"""\
+SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relname = 'statewright_schema'"""
+
 
 @dataclass(frozen=True, slots=True)
 class Migration:
@@ -74,10 +80,9 @@ async def stored_version(link: Link, schema: str) -> int:
         StoreError: It is above what this code knows.
         psycopg.Error: And the others of `FAULTS`.
     """
-    table = f"{quoted(schema)}.statewright_schema"
-    [(found,)] = await link.fetch(b"SELECT to_regclass($1) IS NOT NULL", (table,))
-    if not found:
+    if not await link.fetch(_FIND_RECORD, (schema,)):
         return 0
+    table = f"{quoted(schema)}.statewright_schema"
     [(version,)] = await link.fetch(f"SELECT COALESCE(max(version), 0) FROM {table}".encode())
     if version > (newest := migrations()[-1].version):
         raise StoreError(
@@ -104,8 +109,8 @@ async def upgrade(link: Link, schema: str) -> None:
         # Looked at again under the lock: another process may have been faster.
         version = await stored_version(link, schema)
         name = quoted(schema)
-        [(is_there,)] = await link.fetch(b"SELECT to_regnamespace($1) IS NOT NULL", (name,))
-        if not is_there:  # IF NOT EXISTS would ask for the right to create schemas even where there is one
+        # IF NOT EXISTS would ask for the right to create schemas even where there is one.
+        if not await link.fetch(_FIND_SCHEMA, (schema,)):
             await link.run(f"CREATE SCHEMA {name}")
         steps = [step.script for step in migrations() if step.version > version]
         await link.run("\n".join([f"SET LOCAL search_path = {name};", _RECORD, *steps]))

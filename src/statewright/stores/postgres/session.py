@@ -18,6 +18,7 @@ from .bell import Bell
 from .collector import Collector
 from .connections import Connections, ConnectionSettings, LentConnections, OwnConnections, Source
 from .entry import Entry
+from .herald import Herald
 from .log import Log
 from .outbox import Outbox
 from .reader import Reader
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LEAST_CONNECTIONS: Final = 2
-_RESERVED: Final = 4
-"""Connections that saves waiting for locks leave to everybody else: two lanes of saves, two of loads."""
+_RESERVED: Final = 5
+"""Connections that saves waiting for locks leave to everybody else: two for saves, two for loads, one that listens."""
 _EXPIRE_AFTER: Final = 500
 """Saves with an idempotency key after which expired keys are deleted, at most twice as many."""
 
@@ -99,6 +100,7 @@ class Session:
         self.recalls: Collector[tuple[str, str], RecordedAnswer] = Collector(self.reader.recall_many)
         self.outbox = Outbox(aside=max(1, settings.size - _RESERVED))
         self.outbox.saver = Saver(self.runner, self.sql, self.outbox.set_aside, self._saved)
+        self.herald = Herald(self.runner, self.sql, self.bell)
         self._tasks: set[asyncio.Task[None]] = set()
         self._keys = 0
 
@@ -136,11 +138,13 @@ class Session:
         await self.recalls.quiet()
         while self._tasks:
             await asyncio.wait(self._tasks)
+        await self.herald.close()
         self.bell.ring()
         await self.connections.close()
 
     def _saved(self, entries: Sequence[Entry]) -> None:
         self.bell.ring()
+        self.herald.tell()
         self._keys += sum(row.idempotency_key is not None for entry in entries for row in entry.rows)
         if self._keys >= _EXPIRE_AFTER:
             self._keys = 0

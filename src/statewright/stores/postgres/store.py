@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import weakref
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
@@ -23,7 +24,7 @@ from ..._engine.ports import (
 )
 from ..._model.commit import Commit
 from ..._model.snapshot import WorkflowSnapshot
-from ...errors import DefinitionError, ExecutionError, InvalidDataError, Issue, StoreError
+from ...errors import DefinitionError, ExecutionError, InvalidDataError, Issue, StoreError, StoreUnavailableError
 from .driver import require_psycopg
 from .schema import schema_sql
 from .statements import check_name
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from .bindable import Bindable
     from .bound import BoundStore
     from .session import Session
+
+_logger: Final = logging.getLogger("statewright.postgres")
 
 _PAGE: Final = 500
 """Commits that a subscriber reads at once."""
@@ -260,15 +263,24 @@ class PostgresStore:
             PositionPrunedError: Some of what comes next has been pruned.
             StoreError: They could not be read, or the store was closed.
         """
-        while True:
-            session = self._opened()
-            heard = session.bell.rung
-            found = await session.log.read(after, _PAGE)
-            for commit in found:
-                yield commit
-                after = commit.position
-            if not found:
-                await session.bell.wait(heard, self._settings.poll)
+        async with self._opened().herald.listening():
+            is_down = False
+            while True:
+                session = self._opened()
+                heard = session.bell.rung
+                try:
+                    found = await session.log.read(after, _PAGE)
+                except StoreUnavailableError as error:
+                    if not is_down:
+                        _logger.warning("a subscriber waits for PostgreSQL to come back: %s", error)
+                    found, is_down = [], True
+                else:
+                    is_down = False
+                for commit in found:
+                    yield commit
+                    after = commit.position
+                if not found:
+                    await session.bell.wait(heard, self._settings.poll)
 
     # --- lists -----------------------------------------------------------------------------------------------------
 

@@ -61,9 +61,7 @@ class SQLiteAgenda:
         present = self._time(now)
         return await self._opened().read(lambda connection: timers.due(connection, definitions, limit, present))
 
-    async def until_next_due(
-        self, definitions: Collection[str], *, now: datetime | None = None
-    ) -> timedelta | None:
+    async def until_next_due(self, definitions: Collection[str], *, now: datetime | None = None) -> timedelta | None:
         """Return how long until the earliest timer of these definitions is due; `None` if there is none."""
         due_at = await self._opened().read(lambda connection: timers.next_due(connection, definitions))
         return None if due_at is None else max(timedelta(), due_at - (now or self._settings.clock()))

@@ -49,11 +49,9 @@ FROM outbox WHERE error IS NOT NULL AND printf('delivery-%016d', id) > ? ORDER B
 
 def acquire(connection: sqlite3.Connection, names: Collection[str], owner: str, now: str, until: str) -> list[Fence]:
     """Take the leases that are free or have run out, renew the owner's own, and return all that it holds."""
-    held: list[Fence] = []
-    for name in names:
-        if connection.execute(_TAKE, (name, owner, now, until)).rowcount:
-            held.append(Fence(name, connection.execute("SELECT epoch FROM lease WHERE name = ?", (name,)).fetchone()[0]))
-    return held
+    held = [name for name in names if connection.execute(_TAKE, (name, owner, now, until)).rowcount]
+    epochs = [connection.execute("SELECT epoch FROM lease WHERE name = ?", (name,)).fetchone()[0] for name in held]
+    return [Fence(name, epoch) for name, epoch in zip(held, epochs, strict=True)]
 
 
 def release(connection: sqlite3.Connection, fences: Collection[Fence], now: str) -> None:
@@ -85,9 +83,7 @@ def start(connection: sqlite3.Connection, name: str, at: int) -> None:
     connection.execute("INSERT INTO reader (name, position) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (name, at))
 
 
-def advance(
-    connection: sqlite3.Connection, name: str, at: int, deliveries: Sequence[Delivery], now: str
-) -> None:
+def advance(connection: sqlite3.Connection, name: str, at: int, deliveries: Sequence[Delivery], now: str) -> None:
     """Store what was decided, and the position."""
     put(connection, deliveries, now)
     connection.execute(
@@ -200,7 +196,9 @@ def dead_letters(connection: sqlite3.Connection, after: str, limit: int) -> list
 def retry(connection: sqlite3.Connection, id: str, now: str) -> bool:
     """Let a dead letter be tried again, from the first attempt."""
     where, value = _place(id)
-    query = f"UPDATE {where} AND error IS NOT NULL".replace(" WHERE", " SET error = NULL, attempts = 0, due_at = ? WHERE")
+    query = f"UPDATE {where} AND error IS NOT NULL".replace(
+        " WHERE", " SET error = NULL, attempts = 0, due_at = ? WHERE"
+    )
     return connection.execute(query, (now, value)).rowcount > 0
 
 

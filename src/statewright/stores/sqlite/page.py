@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -94,7 +94,7 @@ def count_by_state(connection: sqlite3.Connection, definition: str) -> Mapping[s
 
 
 @contextmanager
-def _one_view(connection: sqlite3.Connection) -> Iterator[None]:
+def _one_view(connection: sqlite3.Connection) -> Generator[None]:
     connection.execute("BEGIN")
     try:
         yield

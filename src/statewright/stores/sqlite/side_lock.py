@@ -21,6 +21,8 @@ try:
     import fcntl
 except ImportError:  # pragma: no cover - Windows: SQLite's own locks alone keep writers apart
     fcntl = None  # type: ignore[assignment]
+# pyright: reportOptionalMemberAccess=false
+# Where there is no `fcntl`, there is no lock file either, and nothing below is reached.
 
 _logger = logging.getLogger("statewright.sqlite")
 

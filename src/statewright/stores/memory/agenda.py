@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .._engine.ports import DeadLetter, Delivery, DueTimer, Fence, ReaderStatus, SaveOptions
-from .._model.timer import ConsumeTimer, DropTimer, LeftState, RenamedState, SetTimer, TimerWrite
-from ..errors import LeaseLostError
+from ..._engine.ports import DeadLetter, Delivery, DueTimer, Fence, ReaderStatus, SaveOptions
+from ..._model.timer import ConsumeTimer, DropTimer, LeftState, RenamedState, SetTimer, TimerWrite
+from ...errors import LeaseLostError
 
 
 @dataclass(slots=True)
@@ -67,7 +67,9 @@ class MemoryAgenda:
         match write:
             case SetTimer():
                 due_at = write.at if write.at is not None else _now() + (write.delay or timedelta())
-                due = DueTimer(id, definition, write.key, write.generation, write.command, write.state, write.keep, due_at)
+                due = DueTimer(
+                    id, definition, write.key, write.generation, write.command, write.state, write.keep, due_at
+                )
                 self._timers[id, write.key] = _Timer(due)
             case DropTimer(key=key) | ConsumeTimer(key=key):
                 self._timers.pop((id, key), None)
@@ -108,9 +110,7 @@ class MemoryAgenda:
         due = [timer.due for timer in self._waiting_timers(definitions) if timer.due.due_at <= present]
         return sorted(due, key=lambda timer: timer.due_at)[:limit]
 
-    async def until_next_due(
-        self, definitions: Collection[str], *, now: datetime | None = None
-    ) -> timedelta | None:
+    async def until_next_due(self, definitions: Collection[str], *, now: datetime | None = None) -> timedelta | None:
         """Return how long until the earliest timer of these definitions is due; `None` if there is none."""
         times = [timer.due.due_at for timer in self._waiting_timers(definitions)]
         return max(timedelta(), min(times) - (now or _now())) if times else None

@@ -14,13 +14,11 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
-from .._engine.ports import FoldingStore, RecordedAnswer, SaveOptions, StoreAdapter, StoredWorkflow
-from .._model.commit import Commit, NewCommit, new_id
-from .._model.snapshot import WorkflowSnapshot
-from ..errors import ConcurrencyConflictError
-from .memory_agenda import Bell, MemoryAgenda
-
-__all__ = ["MemoryStore"]
+from ..._engine.ports import FoldingStore, RecordedAnswer, SaveOptions, StoreAdapter, StoredWorkflow
+from ..._model.commit import Commit, NewCommit, new_id
+from ..._model.snapshot import WorkflowSnapshot
+from ...errors import ConcurrencyConflictError
+from .agenda import Bell, MemoryAgenda
 
 
 @dataclass(slots=True)
