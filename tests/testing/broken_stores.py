@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,18 +162,6 @@ class ForgetfulStore(MemoryStore):
             for key in row.answers:
                 await self.recall(options_id, key)
         return await super().forget(id)
-
-
-class SharedMetadataStore(MemoryStore):
-    """Hands out commits with the very metadata that it keeps."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kept: dict[str, dict[str, Any]] = {}
-
-    async def history(self, id: str, *, after: int = 0, limit: int | None = None) -> list[Any]:
-        found = await super().history(id, after=after, limit=limit)
-        return [replace(each, metadata=self.kept.setdefault(each.id, dict(each.metadata))) for each in found]
 
 
 class HastyTimersStore(MemoryStore):

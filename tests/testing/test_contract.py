@@ -59,7 +59,6 @@ BROKEN: Mapping[str, tuple[str, ...]] = {
     "UnfencedStore": ("test_another_commit_id_is_refused", "test_a_forgotten_workflow_does_not_come_back"),
     "SkippingStore": ("test_the_log_in_pages", "test_a_reader_beside_writers_skips_nothing"),
     "ForgetfulStore": ("test_nothing_is_left",),
-    "SharedMetadataStore": ("test_a_history_cannot_be_changed_from_outside",),
     "HastyTimersStore": ("test_a_lost_race_leaves_timers_alone",),
     "UnguardedStore": ("test_a_save_under_a_lease", "test_a_reader_that_was_overtaken_changes_nothing"),
 }

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
-from .._model.commit import NO_METADATA, RecordedMessage
+from .._model.commit import RecordedMessage
 from .._model.definition import Definition
-from .._model.plain import UnstorableError, flaw, to_text, to_value
+from .._model.metadata import NO_METADATA, read_metadata
+from .._model.plain import flaw
 from .._model.router import read_command
 from .._model.schema import Schema
 from .._model.workflow import check_id
@@ -57,7 +57,7 @@ class Request:
         Raises:
             InvalidDataError: The metadata is not plain data.
         """
-        return cls(id, None, None, "", 0, None, None, _read_metadata(workflow, metadata), initial)
+        return cls(id, None, None, "", 0, None, None, read_metadata(workflow, metadata), initial)
 
     def take_command(self) -> Any:
         """Return the command as nobody has changed it yet: a handler may."""
@@ -96,7 +96,7 @@ def read_request(
                 f"store {type(store).__name__} keeps no idempotency keys; implement `recall` (IdempotentStore), "
                 "or leave idempotency_key out"
             )
-    facts = _read_metadata(name, metadata)
+    facts = read_metadata(name, metadata)
     schema, value, text = read_command(definition, command)
     fingerprint = schema.dump(value, exclude_unset=True) if key is not None else None
     return Request(id, schema, value, text, expected_version, key, fingerprint, facts)
@@ -131,19 +131,8 @@ def _check_key(workflow: str, key: Any) -> None:
         raise _argument(workflow, "idempotency_key", f"a key is a string of 1 to {_MAX_KEY} characters without NUL")
 
 
-def _read_metadata(workflow: str, metadata: Any) -> Mapping[str, Any]:
-    if metadata is None:
-        return NO_METADATA
-    if not isinstance(metadata, Mapping):
-        raise _argument(workflow, "metadata", f"metadata is a mapping, found {type(metadata).__name__}")
-    try:
-        return MappingProxyType(to_value(to_text(dict(metadata))))
-    except UnstorableError as exc:
-        raise _argument(workflow, "metadata", f"it holds {exc.found}, which cannot be stored", exc.path) from None
-
-
-def _argument(workflow: str, name: str, message: str, path: tuple[str | int, ...] = ()) -> InvalidDataError:
-    issue = Issue((name, *path), message, f"invalid_{name}")
+def _argument(workflow: str, name: str, message: str) -> InvalidDataError:
+    issue = Issue((name,), message, f"invalid_{name}")
     return InvalidDataError("argument", [issue], subject=f"{workflow} argument {name!r}")
 
 

@@ -7,18 +7,17 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Generic, Self
 
 from typing_extensions import TypeVar
 
+from .metadata import NO_METADATA as NO_METADATA  # noqa: PLC0414 - stores know it from here
+from .metadata import Metadata
 from .plain import to_text, to_value
 from .snapshot import Frozen, WorkflowSnapshot, born
 from .timer import TimerWrite
 
 EventT = TypeVar("EventT", covariant=True, default=Any)
-
-NO_METADATA: Mapping[str, Any] = MappingProxyType({})
 
 
 class _Ids:
@@ -104,6 +103,9 @@ class NewCommit:
     timers: tuple[TimerWrite, ...] = ()
     """What happens to the workflow's timers, in order."""
 
+    def __post_init__(self) -> None:
+        _protect_metadata(self)
+
     @property
     def version(self) -> int:
         """The workflow's version after this commit."""
@@ -150,6 +152,9 @@ class Commit:
     recorded_at: datetime
     """Aware; never goes back within a workflow."""
 
+    def __post_init__(self) -> None:
+        _protect_metadata(self)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the commit as JSON-safe data."""
         return {
@@ -187,3 +192,11 @@ class WorkflowCommit(Generic[EventT]):
     metadata: Mapping[str, Any]
     idempotency_key: str | None
     recorded_at: datetime
+
+    def __post_init__(self) -> None:
+        _protect_metadata(self)
+
+
+def _protect_metadata(commit: NewCommit | Commit | WorkflowCommit[Any]) -> None:
+    if not isinstance(commit.metadata, Metadata):
+        object.__setattr__(commit, "metadata", Metadata(commit.metadata))

@@ -11,7 +11,9 @@ from typing import Any
 # stand behind an escaped backslash.
 _NUL_ESCAPE = "\\u0000"
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=True, separators=(",", ":")).encode
+_encode = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=True, default=dict, separators=(",", ":")
+).encode
 
 
 class UnstorableError(ValueError):

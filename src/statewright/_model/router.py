@@ -21,11 +21,11 @@ from ..errors import (
     settle,
 )
 from .annotation import NOTHING, members, spelled
-from .commit import NO_METADATA
-from .context import Context, ContextKey, read_only
+from .context import Context, ContextKey
 from .definition import Definition
 from .dispatch import Dispatch
 from .handler import read_handler
+from .metadata import read_metadata
 from .middleware import Middleware, check_middleware
 from .observer import Observer, tell
 from .parameters import DepsT, WorkflowT
@@ -284,12 +284,12 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
         router = cast("WorkflowRouter[Any, Any]", self)
         try:
             found_id = router._identify(workflow, id)
+            facts = read_metadata(router._definition.name, metadata)
             schema, value, _ = read_command(router._definition, command)
         except (InvalidDataError, RoutingError) as error:
             settle(error)
             tell(router._observers, "failed", error, workflow, command)
             return Failure(error)
-        facts = NO_METADATA if metadata is None else read_only(metadata)
         given: Any = workflow
         result, _ = await router._decide(given, found_id, schema, value, {}, facts, router._observers)
         return cast("Success[WorkflowT, E] | Failure[R]", result)
