@@ -44,9 +44,10 @@ class ServerOnly:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        found: dict[str, Any] = {**handler(source)}
+        found: Any = {**handler(source)}
         found["metadata"] = {**found.get("metadata", {}), _MARK: True}
-        return found
+        schema: CoreSchema = found
+        return schema
 
 
 class View:

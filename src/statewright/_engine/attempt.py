@@ -38,7 +38,7 @@ from ..errors import (
     StoreError,
 )
 from .mailbox import ActiveCall, Lane, Lanes, Standing, executing, load_failure
-from .ports import IdempotentStore, RecordedAnswer, TimerStore, StoredWorkflow
+from .ports import IdempotentStore, RecordedAnswer, StoredWorkflow, TimerStore
 from .request import Request
 from .restore import Restorer
 
@@ -278,8 +278,8 @@ class Attempt:
             writes.append(RenamedState(stored.state, before.state))
         if before is not None and before.state != now_in:
             writes.append(LeftState(now_in))
-        for change in self.said._timers if self.said is not None else ():
-            writes.append(self._timer_write(change, now_in))
+        if self.said is not None:
+            writes.extend(self._timer_write(change, now_in) for change in self.said._timers)
         return tuple(writes)
 
     def _timer_write(self, change: TimerChange, state: str) -> TimerWrite:

@@ -171,9 +171,7 @@ class TimerStore(Protocol):
         """Return timers of these definitions that are due by the store's clock, or at `now`; the oldest first."""
         ...
 
-    async def until_next_due(
-        self, definitions: Collection[str], *, now: datetime | None = None
-    ) -> timedelta | None:
+    async def until_next_due(self, definitions: Collection[str], *, now: datetime | None = None) -> timedelta | None:
         """Return how long until the earliest timer of these definitions is due; `None` if there is none."""
         ...
 
@@ -305,9 +303,7 @@ class ReaderStore(Protocol):
         """Let a reader start after a position, unless it has started already."""
         ...
 
-    async def advance_reader(
-        self, name: str, position: int, deliveries: Sequence[Delivery], fence: Fence
-    ) -> None:
+    async def advance_reader(self, name: str, position: int, deliveries: Sequence[Delivery], fence: Fence) -> None:
         """Store what was decided on the commits up to a position, and the position, together.
 
         Raises:

@@ -107,9 +107,7 @@ class TimerRole:
 
     async def _fire(self, timer: DueTimer, fence: Fence) -> None:
         metadata = {"timer": timer.key}
-        result = await self._executor._deliver(
-            timer.workflow_id, timer.command, fence, timer=timer, metadata=metadata
-        )
+        result = await self._executor._deliver(timer.workflow_id, timer.command, fence, timer=timer, metadata=metadata)
         store, attempts = self._tools.store, timer.attempts + 1
         if result is TIMER_GONE or isinstance(result, Success):
             return
@@ -168,7 +166,7 @@ class ReactorRole:
             return []
         try:
             return self._resolve(commit)
-        except Exception:
+        except Exception:  # noqa: BLE001 - it is logged, and a reactor that raises holds back nobody else
             _log.exception("reactor raised", extra={"reactor": self.name, "position": commit.position})
             return [self._unresolved(commit)]
 
@@ -281,7 +279,7 @@ class ReactorRole:
         (commit,) = await store.commits(after=delivery.position - 1, limit=1)
         try:
             deliveries = self._resolve(commit)
-        except Exception as raised:
+        except Exception as raised:  # noqa: BLE001 - it becomes a dead letter
             error = UnexpectedError(f"reactor {self._reactor.name!r} raised")
             error.__cause__ = raised
             await store.bury_delivery(delivery.id, shown(error), delivery.attempts + 1, fence)
@@ -347,7 +345,7 @@ class PublisherRole:
                 continue
             try:
                 await self._publisher.publish(commit)
-            except Exception:
+            except Exception:  # noqa: BLE001 - it is logged, and tried again
                 _log.exception("publisher failed", extra={"publisher": self.name, "position": commit.position})
                 return True
             self._published.add(commit.id)

@@ -198,11 +198,12 @@ class Worker:
         while True:
             try:
                 await prepare()
-                return
             except StoreError as error:
                 failures += 1
                 _log.warning("the store failed a worker", extra={"role": "start", "error": str(error)})
                 await asyncio.sleep(pause(timedelta(milliseconds=100), failures, _LAST_BACKOFF).total_seconds())
+            else:
+                return
 
 
 async def _finished(step: Any) -> bool:
