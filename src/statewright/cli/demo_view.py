@@ -70,7 +70,7 @@ def print_recovery(recovery: Recovery, surprises: Sequence[str], following: Sequ
     if recovery.is_whole:
         out.print(
             f"Opened again and searched in {recovery.seconds * 1e3:.0f} ms: all {recovery.acknowledged:,} are there, "
-            f"each at its version; {recovery.unreported:,} more were saved whole before their answer was out."
+            f"each at its version. Saved whole, but killed before the answer was out: {recovery.unreported:,}."
         )
     _print_surprises(surprises, "The orders of the day are as they were.")
     print_heading("Next")
