@@ -1,20 +1,27 @@
-"""Telling a dependency that failed from a bug in the handler that called it."""
+"""Telling a dependency that failed from a bug in the handler that called it.
+
+Handlers get stand-ins for their dependencies. A stand-in does what the object does, and notes which exceptions leave
+it. Each class of objects has a class of stand-ins, which has the special methods that the objects have and no others,
+so that `callable`, `iter`, `isinstance` and operators find what they would find.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import decimal
 import enum
 import inspect
-import types
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from typing import Any
+import weakref
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from types import TracebackType
+from typing import Any, Final
 
-# Values that cannot fail: nothing is called on them that could be blamed on a dependency.
-_INERT = (
+# Values on which nothing can be called that could be blamed on a dependency.
+_INERT: Final = (
     *(str, bytes, int, float, complex, bool, type(None), type(Ellipsis), enum.Enum, uuid.UUID, decimal.Decimal),
-    *(dt.date, dt.time, dt.timedelta, list, tuple, dict, set, frozenset, type, types.ModuleType),
+    *(dt.date, dt.time, dt.timedelta, list, tuple, dict, set, frozenset),
 )
 
 
@@ -35,194 +42,253 @@ class Faults:
         """Return the name of the dependency that an exception came from, or `None`."""
         return next((name for seen, name in self._seen if seen is error), None)
 
+    def call(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call something of a dependency, and note what leaves it."""
+        try:
+            return function(*args, **kwargs)
+        except StopIteration:
+            raise  # an iteration that ends has not failed
+        except Exception as error:
+            self.note(error, name)
+            raise
+
 
 def guard(deps: Any, faults: Faults) -> Any:
     """Return a stand-in for the dependencies that notes what leaves a call on `deps.<name>`."""
-    return _Deps(deps, faults)
+    return _stand_in(deps, None, faults)
 
 
-class _Deps:
-    """The object behind `ctx.deps`: its attributes are the dependencies."""
+def _wrap(value: Any, name: str, faults: Faults) -> Any:
+    """Return a stand-in for a value of a dependency, or the value itself where nothing can fail in it."""
+    if isinstance(value, _INERT) or issubclass(type(value), _StandIn):
+        return value
+    if isinstance(value, type) and issubclass(value, BaseException):
+        return value  # `except` takes nothing but the very class
+    return _stand_in(value, name, faults)
 
-    __slots__ = ("__faults", "__target")
 
-    def __init__(self, target: Any, faults: Faults) -> None:
-        object.__setattr__(self, "_Deps__target", target)
-        object.__setattr__(self, "_Deps__faults", faults)
+class _StandIn:
+    """Stands in for an object. What it needs to know is kept under names that no object has."""
+
+    __slots__ = ("__faults", "__name", "__target", "__weakref__")
+
+    def __init__(self, target: Any, name: str | None, faults: Faults) -> None:
+        object.__setattr__(self, "_StandIn__target", target)
+        object.__setattr__(self, "_StandIn__name", name)
+        object.__setattr__(self, "_StandIn__faults", faults)
 
     @property  # type: ignore[misc]  # read-only; it is what `isinstance` asks
     def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride]
         return type(self.__target)
 
-    def __getattr__(self, name: str) -> Any:
-        return wrap(getattr(self.__target, name), name, self.__faults)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self.__target, name, value)
-
-    def __getitem__(self, key: Any) -> Any:
-        return wrap(self.__target[key], str(key), self.__faults)
-
-    def __contains__(self, key: Any) -> bool:
-        return key in self.__target
-
-    def __iter__(self) -> Any:
-        return iter(self.__target)
-
-    def __len__(self) -> int:
-        return len(self.__target)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        name = getattr(self.__target, "__name__", type(self.__target).__name__)
-        return wrap(self.__target, name, self.__faults)(*args, **kwargs)
-
-    def __eq__(self, other: object) -> bool:
-        return bool(self.__target == _bare(other))
-
-    def __hash__(self) -> int:
-        return hash(self.__target)
-
-    def __repr__(self) -> str:
-        return repr(self.__target)
-
-
-def wrap(value: Any, name: str, faults: Faults) -> Any:
-    """Return a stand-in for a dependency, or the value itself where nothing on it can be called."""
-    if isinstance(value, _INERT):
-        return value
-    return _Guarded(value, name, faults)
-
-
-def _bare(value: object) -> object:
-    if type(value) is _Guarded:
-        return value._target
-    return object.__getattribute__(value, "_Deps__target") if type(value) is _Deps else value
-
-
-class _Guarded:
-    """A stand-in for a dependency: behaves like it, and notes the exceptions that leave it."""
-
-    __slots__ = ("_faults", "_name", "_target")
-
-    def __init__(self, target: Any, name: str, faults: Faults) -> None:
-        object.__setattr__(self, "_target", target)
-        object.__setattr__(self, "_name", name)
-        object.__setattr__(self, "_faults", faults)
-
-    @property  # type: ignore[misc]  # read-only; it is what `isinstance` asks
-    def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride]
-        return type(self._target)
-
-    def __getattr__(self, name: str) -> Any:
-        return wrap(getattr(self._target, name), self._name, self._faults)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._target, name, value)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._noting(lambda: self._target(*args, **kwargs))
-
-    def _noting(self, call: Callable[[], Any]) -> Any:
-        """Call, note what leaves, and keep watch over what comes back if it has yet to run."""
+    def __getattr__(self, attribute: str) -> Any:
+        name = self.__name or attribute
         try:
-            result = call()
+            value = getattr(self.__target, attribute)
+        except AttributeError:
+            raise  # asking for what is not there is the handler's mistake
         except Exception as error:
-            self._faults.note(error, self._name)
+            self.__faults.note(error, name)
             raise
-        return _watched(result, self._name, self._faults)
+        return _wrap(value, name, self.__faults)
 
-    def __await__(self) -> Generator[Any, Any, Any]:
-        return _awaited(self._target, self._name, self._faults).__await__()
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        self.__faults.call(self.__name or attribute, setattr, self.__target, attribute, _bare(value))
 
-    def __enter__(self) -> Any:
-        return self._noting(lambda: type(self._target).__enter__(self._target))
+    def __delattr__(self, attribute: str) -> None:
+        self.__faults.call(self.__name or attribute, delattr, self.__target, attribute)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
-    ) -> Any:
-        try:
-            return type(self._target).__exit__(self._target, kind, error, trace)
-        except Exception as raised:
-            if raised is not error:  # the body's own exception is passed through, not caused
-                self._faults.note(raised, self._name)
-            raise
 
-    async def __aenter__(self) -> Any:
-        entered = type(self._target).__aenter__(self._target)
-        result = await _awaited(entered, self._name, self._faults)
-        return wrap(result, self._name, self._faults)
+def _bare(value: Any) -> Any:
+    """Return the object that a stand-in stands for: dependencies get each other as they are."""
+    return object.__getattribute__(value, "_StandIn__target") if issubclass(type(value), _StandIn) else value
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
-    ) -> Any:
-        try:
-            return await type(self._target).__aexit__(self._target, kind, error, trace)
-        except Exception as raised:
-            if raised is not error:
-                self._faults.note(raised, self._name)
-            raise
 
-    def __iter__(self) -> Any:
-        return _Guarded(self._noting_bare(lambda: iter(self._target)), self._name, self._faults)
+def _parts(stand_in: Any) -> tuple[Any, str | None, Faults]:
+    get = object.__getattribute__
+    return (
+        get(stand_in, "_StandIn__target"),
+        get(stand_in, "_StandIn__name"),
+        get(stand_in, "_StandIn__faults"),
+    )
 
-    def __next__(self) -> Any:
-        return self._noting_bare(lambda: next(self._target))
 
-    def __aiter__(self) -> Any:
-        return _Guarded(self._noting_bare(lambda: aiter(self._target)), self._name, self._faults)
+def _named(stand_in: Any) -> tuple[Any, str, Faults]:
+    """Return object, name and faults; what is called itself, without an attribute, has the name of its own."""
+    target, name, faults = _parts(stand_in)
+    return target, name or getattr(target, "__name__", None) or type(target).__name__, faults
 
-    async def __anext__(self) -> Any:
-        return await _awaited(type(self._target).__anext__(self._target), self._name, self._faults)
 
-    def _noting_bare(self, call: Callable[[], Any]) -> Any:
-        try:
-            return call()
-        except StopIteration:
-            raise
-        except Exception as error:
-            self._faults.note(error, self._name)
-            raise
+# --- special methods -----------------------------------------------------------------------------------------------
 
-    def __getitem__(self, key: Any) -> Any:
-        return self._noting_bare(lambda: self._target[key])
+_OPERATORS: Final = "add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift"
+_METHODS: Final = """
+    eq ne lt le gt ge neg pos abs invert round trunc floor ceil int float complex index bool len length_hint hash
+    str repr bytes format fspath dir contains setitem delitem instancecheck subclasscheck
+    reduce_ex reduce copy deepcopy
+"""
+_SIMPLE: Final = (
+    *(f"__{prefix}{name}__" for name in _OPERATORS.split() for prefix in ("", "r", "i")),
+    *(f"__{name}__" for name in _METHODS.split()),
+)
 
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self._noting_bare(lambda: self._target.__setitem__(key, value))
 
-    def __delitem__(self, key: Any) -> None:
-        self._noting_bare(lambda: self._target.__delitem__(key))
+def _simple(method: str) -> Callable[..., Any]:
+    """Return a special method whose outcome is a value like any other."""
 
-    def __contains__(self, key: Any) -> bool:
-        return bool(self._noting_bare(lambda: key in self._target))
+    def special(self: Any, *args: Any) -> Any:
+        target, name, faults = _named(self)
+        return faults.call(name, getattr(type(target), method), target, *map(_bare, args))
 
-    def __len__(self) -> int:
-        return int(self._noting_bare(lambda: len(self._target)))
+    special.__name__ = method
+    return special
 
-    def __bool__(self) -> bool:
-        return bool(self._target)
 
-    def __eq__(self, other: object) -> bool:
-        return bool(self._target == _bare(other))
+def _call(self: Any, *args: Any, **kwargs: Any) -> Any:
+    target, name, faults = _named(self)
+    bare = {key: _bare(value) for key, value in kwargs.items()}
+    return _watched(faults.call(name, target, *map(_bare, args), **bare), name, faults)
 
-    def __hash__(self) -> int:
-        return hash(self._target)
 
-    def __repr__(self) -> str:
-        return repr(self._target)
+def _getitem(self: Any, key: Any) -> Any:
+    target, name, faults = _parts(self)
+    key = _bare(key)
+    if name is not None:
+        return faults.call(name, type(target).__getitem__, target, key)
+    return _wrap(target[key], str(key), faults)  # the dependencies themselves: which of them is in the key
 
-    def __str__(self) -> str:
-        return str(self._target)
+
+def _iter(self: Any) -> Any:
+    target, name, faults = _parts(self)
+    if name is not None:
+        return _wrap(faults.call(name, iter, target), name, faults)
+    return (_wrap(each, str(index), faults) for index, each in enumerate(target))
+
+
+def _next(self: Any) -> Any:
+    target, name, faults = _named(self)
+    return faults.call(name, next, target)
+
+
+def _reversed(self: Any) -> Any:
+    target, name, faults = _named(self)
+    return _wrap(faults.call(name, reversed, target), name, faults)
+
+
+def _aiter(self: Any) -> Any:
+    target, name, faults = _named(self)
+    return _wrap(faults.call(name, aiter, target), name, faults)
+
+
+async def _anext(self: Any) -> Any:
+    target, name, faults = _named(self)
+    return await _awaited(faults.call(name, type(target).__anext__, target), name, faults)
+
+
+def _await(self: Any) -> Generator[Any, Any, Any]:
+    target, name, faults = _named(self)
+    return _awaited(target, name, faults).__await__()
+
+
+def _enter(self: Any) -> Any:
+    target, name, faults = _named(self)
+    return _wrap(faults.call(name, type(target).__enter__, target), name, faults)
+
+
+def _exit(self: Any, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> Any:
+    target, name, faults = _named(self)
+    try:
+        return type(target).__exit__(target, kind, error, trace)
+    except Exception as raised:
+        if raised is not error:  # the body's own exception passes through; it was not caused here
+            faults.note(raised, name)
+        raise
+
+
+async def _aenter(self: Any) -> Any:
+    target, name, faults = _named(self)
+    entering = faults.call(name, type(target).__aenter__, target)
+    return _wrap(await _awaited(entering, name, faults), name, faults)
+
+
+async def _aexit(
+    self: Any, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+) -> Any:
+    target, name, faults = _named(self)
+    try:
+        return await type(target).__aexit__(target, kind, error, trace)
+    except Exception as raised:
+        if raised is not error:
+            faults.note(raised, name)
+        raise
+
+
+_SPECIAL: Final[dict[str, Callable[..., Any]]] = {
+    **{name: _simple(name) for name in _SIMPLE},
+    "__call__": _call,
+    "__getitem__": _getitem,
+    "__iter__": _iter,
+    "__next__": _next,
+    "__reversed__": _reversed,
+    "__aiter__": _aiter,
+    "__anext__": _anext,
+    "__await__": _await,
+    "__enter__": _enter,
+    "__exit__": _exit,
+    "__aenter__": _aenter,
+    "__aexit__": _aexit,
+}
+_CLASSES: Final[weakref.WeakKeyDictionary[type[Any], type[Any]]] = weakref.WeakKeyDictionary()
+
+
+def _stand_in(target: Any, name: str | None, faults: Faults) -> Any:
+    kind = type(target)
+    known = _CLASSES.get(kind)
+    if known is None:
+        known = _CLASSES[kind] = _class_for(kind)
+    return known(target, name, faults)
+
+
+def _class_for(kind: type[Any]) -> type[Any]:
+    attributes: dict[str, Any] = {"__slots__": ()}
+    for name, special in _SPECIAL.items():
+        # On the class, as the language looks it up; `hasattr` would find what a metaclass has, too.
+        owner = next((base for base in kind.__mro__ if name in vars(base)), None)
+        if owner is not None:
+            attributes[name] = special if vars(owner)[name] is not None else None
+    if hasattr(kind, "__dataclass_fields__"):
+        attributes["__dataclass_fields__"] = kind.__dataclass_fields__  # `dataclasses` looks at nothing else
+    return type(f"StandIn[{kind.__name__}]", (_StandIn,), attributes)
+
+
+# --- what comes back -----------------------------------------------------------------------------------------------
 
 
 def _watched(result: Any, name: str, faults: Faults) -> Any:
     """Keep watch over a result that has yet to run: an awaitable, an iterator, a context to be entered."""
     if inspect.iscoroutine(result):
         return _awaited(result, name, faults)
+    if asyncio.isfuture(result):
+        return _watched_future(result, name, faults)
     kind = type(result)
     is_context = hasattr(kind, "__aenter__") or hasattr(kind, "__enter__")
-    if is_context or hasattr(kind, "__await__") or isinstance(result, Generator | AsyncGenerator):
-        return wrap(result, name, faults)
+    if is_context or hasattr(kind, "__await__") or isinstance(result, Iterator | AsyncIterator):
+        return _wrap(result, name, faults)
     return result
+
+
+def _watched_future(future: asyncio.Future[Any], name: str, faults: Faults) -> asyncio.Future[Any]:
+    """Return the very future, because `gather` and its like take nothing else."""
+
+    def note(done: asyncio.Future[Any]) -> None:
+        if not done.cancelled() and isinstance(error := done.exception(), Exception):
+            faults.note(error, name)
+
+    if future.done():
+        note(future)
+    else:
+        future.add_done_callback(note)
+    return future
 
 
 async def _awaited(awaitable: Any, name: str, faults: Faults) -> Any:
@@ -233,8 +299,4 @@ async def _awaited(awaitable: Any, name: str, faults: Faults) -> Any:
     except Exception as error:
         faults.note(error, name)
         raise
-    return _watched(result, name, faults) if not isinstance(awaitable, Coroutine) or _is_context(result) else result
-
-
-def _is_context(value: Any) -> bool:
-    return hasattr(type(value), "__aenter__")
+    return _watched(result, name, faults)

@@ -39,10 +39,10 @@ def error_of(definition: Definition, raised: BaseException, doing: str, faults: 
     """
     if isinstance(raised, DomainError) and is_declared(definition, raised):
         return refused(definition, raised)
-    if is_fresh(raised) and isinstance(raised, ExecutionError):
+    name = faults.name_of(raised) if faults is not None else None
+    if name is None and is_fresh(raised) and isinstance(raised, ExecutionError):
         settle(raised)
         return raised
-    name = faults.name_of(raised) if faults is not None else None
     error: ExecutionError
     if name is not None:
         error = DependencyError(name, workflow=definition.name)
