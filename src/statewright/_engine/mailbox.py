@@ -12,7 +12,7 @@ import copy
 import random
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import islice
@@ -149,6 +149,8 @@ class Lane:
     _paused: asyncio.TimerHandle | None = None
     _quiet: asyncio.Future[None] | None = None
     _tick: int = 0
+    _strain: int = 0
+    """How many races in a row were lost: the more, the smaller the folds, since who decides fast wins."""
 
     def __init__(self, lanes: Lanes, loop: asyncio.AbstractEventLoop, id: str) -> None:
         self.id = id
@@ -324,10 +326,13 @@ class Lane:
 
     def _is_full(self, fold: Fold) -> bool:
         return (
-            len(fold.entries) >= self._lanes.max_commands
+            len(fold.entries) >= self._limit()
             or fold.characters >= MAX_CHARACTERS
             or self._loop.time() - fold.opened >= MAX_SECONDS
         )
+
+    def _limit(self) -> int:
+        return max(1, self._lanes.max_commands >> 3 * self._strain) if self._strain else self._lanes.max_commands
 
     def _is_idle(self) -> bool:
         return not (self._queue or self._running or self._saving or self._fold)
@@ -336,7 +341,7 @@ class Lane:
         head = self._queue[0].wake
         if head is None or head.done():
             return  # it is on its way already, and those behind it were woken with it
-        for call in islice(self._queue, max(1, self._lanes.max_commands - folded)):
+        for call in islice(self._queue, max(1, self._limit() - folded)):
             if call.wake is not None and not call.wake.done():
                 call.wake.set_result(None)
 
@@ -346,7 +351,7 @@ class Lane:
         self._tick += 1
         began = self._tick
         try:
-            stored = await self._lanes.store.load(self.id)
+            stored = await self._lanes.load(self.id)
         except Exception as raised:  # noqa: BLE001 - a user's store may raise anything
             error = load_failure(raised)
             self._running = None
@@ -439,6 +444,7 @@ class Lane:
         self._continue()
 
     def _acknowledge(self, fold: Fold) -> None:
+        self._strain = 0
         if self._standing is not None and fold.commits:
             self._standing.read_at = fold.ticked
             if not self._lanes.keeps_commit_ids:
@@ -473,8 +479,9 @@ class Lane:
                 worst = max(worst, call.attempts)
                 again.append(call)
         self._requeue(again)
-        if again:
-            self._pause(worst)
+        self._strain = worst
+        if worst > 1:
+            self._pause(worst - 1)
 
     def _split(self, fold: Fold, refused: InvalidDataError) -> None:
         """Narrow down which of the commits the store refuses for its data."""
@@ -603,6 +610,10 @@ class Lanes:
         self._remembered[id] = standing
         if len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)
+
+    def load(self, id: str) -> Awaitable[StoredWorkflow | None]:
+        """Read a workflow."""
+        return self.store.load(id)
 
     def submit(self, options: SaveOptions) -> asyncio.Future[None]:
         """Begin a save that nobody's cancellation stops."""

@@ -86,6 +86,11 @@ class Registry:
             self._state_middleware.append((states, middleware))
         self.routes.clear()
 
+    def surround(self, middleware: Middleware) -> None:
+        """Add a middleware around all others, whenever they were added."""
+        self._middleware.insert(0, middleware)
+        self.routes.clear()
+
     def include(self, other: Registry) -> None:
         """Copy the handlers of another registry as they are now; the ones here win.
 
