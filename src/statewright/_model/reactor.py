@@ -11,8 +11,6 @@ from typing import Any, Literal, TypeAlias, TypeVar, overload
 from ..errors import DefinitionError
 from .annotation import NOTHING, members, spelled
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 Refused: TypeAlias = Literal["dead-letter", "drop"]
 
 
@@ -69,6 +67,7 @@ class Send:
 
 
 Reaction: TypeAlias = Send | list[Send] | None
+F = TypeVar("F", bound=Callable[[Any, Source], Reaction])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
