@@ -22,26 +22,29 @@ from ..._engine.ports import (
 )
 from ..._model.commit import Commit, new_id
 from ..._model.snapshot import WorkflowSnapshot
-from ...errors import ConcurrencyConflictError, ExecutionError
+from ...errors import ConcurrencyConflictError, ExecutionError, LeaseLostError
+from .agenda import PostgresTimers
 from .bindable import check_bindable, usable
 from .entry import conflict_of
 from .fault import FAULTS, Fault, judge, translate
 from .link import Link, Params, Row
 from .log import Log
 from .reader import Reader
-from .rows import array, batch_call, check_id, check_text, encoded, is_plain, short_call, stored_of
+from .rows import Field, array, batch_call, check_id, check_text, encoded, is_plain, short_call, stored_of
 from .runner import Bounds, unavailable
 from .statements import Statements
+from .timers import agenda_params, agenda_rows, fence_params
 
 if TYPE_CHECKING:
     from .bindable import Bindable
 
 _PARAMETER: Final = re.compile(r"\$(\d+)")
 _SAVEPOINT: Final = "statewright_save"
+_GIVES_LOSERS: Final = ("save_many", "save_agenda")
 _MAY_SEE_WHO_WON: Final = ("read committed", "read uncommitted")
 
 
-class BoundStore:
+class BoundStore(PostgresTimers):
     """A store whose saves belong to a transaction of the caller's: visible with its commit, or never.
 
     Made by `PostgresStore.bind`. It commits nothing, rolls nothing of the caller's back and closes nothing. A save that
@@ -85,11 +88,15 @@ class BoundStore:
             StoreUnavailableError: Nothing was saved.
         """
         rows = encoded(options, options.commits[-1].id if options.commits else new_id())
-        name, params = short_call(rows[0]) if is_plain(rows) else batch_call(rows)
+        agenda = agenda_rows(options)
+        if agenda is None and is_plain(rows):
+            name, params = short_call(rows[0])
+        else:
+            name, params = batch_call(rows, agenda_params([] if agenda is None else [agenda]))
         async with self._turn:
             found = await self._send(self._sql.script(name), params, options)
             # The short path gives a row back for what was saved, the other one for what was not.
-            if bool(found) is not is_plain(rows):
+            if bool(found) is (name in _GIVES_LOSERS):
                 await self._lose(options)
 
     # --- what more it can do ---------------------------------------------------------------------------------------
@@ -153,6 +160,9 @@ class BoundStore:
 
     # --- parts -----------------------------------------------------------------------------------------------------
 
+    async def _ask(self, name: str, *params: Field) -> list[Row]:
+        return await self._fetch(self._sql[name], params)
+
     async def _fetch(self, query: bytes, params: Params = ()) -> list[Row]:
         connection = await usable(self._given)
         try:
@@ -194,12 +204,14 @@ class BoundStore:
 
     async def _lose(self, options: SaveOptions) -> None:
         """Raise the conflict of a save that lost."""
+        for name, epoch in await self._ask("fallen", *fence_params(options.fences)):
+            raise LeaseLostError(name, epoch)
         [(isolation,)] = await self._fetch(self._sql["isolation"])
         if isolation not in _MAY_SEE_WHO_WON:
             raise ConcurrencyConflictError(options.id, options.expected_version, None)
         params = (array([options.id]), array([str(options.expected_version + 1)]))
         [row] = await self._fetch(self._sql["found"], params)
-        raise conflict_of(options, None if row[1] is None else stored_of(row[1:11]))
+        raise conflict_of(options, None if row[1] is None else stored_of(row[1:12]))
 
 
 def _literal(value: str | None, connection: AsyncConnection[Any]) -> str:

@@ -10,6 +10,7 @@ from ..._model.commit import new_id
 from ...errors import ConcurrencyConflictError, ExecutionError
 from .fault import unknown
 from .rows import EntryRow, encoded
+from .timers import AgendaRows, agenda_rows
 
 
 @dataclass(slots=True, eq=False)
@@ -20,6 +21,8 @@ class Entry:
     commit_id: str
     """What the workflow's row will be marked with, whichever attempt succeeds."""
     rows: list[EntryRow]
+    agenda: AgendaRows | None
+    """Timers and leases."""
     outcome: asyncio.Future[None]
     began: float
     is_unsettled: bool = False
@@ -35,7 +38,8 @@ class Entry:
             InvalidDataError: Something in it can be stored nowhere.
         """
         commit_id = options.commits[-1].id if options.commits else new_id()
-        return cls(options, commit_id, encoded(options, commit_id), loop.create_future(), loop.time())
+        rows, agenda = encoded(options, commit_id), agenda_rows(options)
+        return cls(options, commit_id, rows, agenda, loop.create_future(), loop.time())
 
     @property
     def id(self) -> str:

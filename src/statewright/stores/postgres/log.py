@@ -72,6 +72,15 @@ class Log:
             self._begun += 1
             await self._run("")
 
+    async def number_all(self) -> None:
+        """Number all commits that are visible now.
+
+        Raises:
+            StoreError: It did not work.
+        """
+        while await self._run("") == _CHUNK:
+            pass
+
     async def number_workflow(self, id: str) -> None:
         """Number the commits of a workflow that are visible now.
 
@@ -110,8 +119,7 @@ class Log:
         Raises:
             StoreError: The rest could not be deleted.
         """
-        while await self._run("") == _CHUNK:
-            pass
+        await self.number_all()
         end = await self._end(before_position, older_than)
         removed, reached, seen = 0, 0, _PRUNED
         while seen == _PRUNED:
@@ -122,9 +130,10 @@ class Log:
         return removed
 
     async def _end(self, before_position: int | None, older_than: float | None) -> int:
-        """Return the first position to keep."""
+        """Return the first position to keep: what a reader has not read, or a dead letter stands for, may not go."""
         ends = [] if before_position is None else [before_position]
         if older_than is not None:
             [(first,)] = await self._runner.fetch(self._sql["first_to_keep"], (f"{older_than} seconds",))
             ends.append(first)
-        return min(ends)
+        [(needed,)] = await self._runner.fetch(self._sql["needed"])
+        return min(ends if needed is None else [*ends, needed])

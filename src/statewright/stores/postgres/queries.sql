@@ -2,11 +2,13 @@
 -- Parameters are text whose type the cast says, so that one prepared statement fits all calls.
 
 -- name: load
-SELECT id, definition, state, data::text, model_version, version, created_at, updated_at, commit_id, entered_at
+SELECT id, definition, state, data::text, model_version, version, created_at, updated_at, commit_id, entered_at,
+  has_timers
 FROM {schema}.workflow WHERE id = $1;
 
 -- name: load_many
-SELECT id, definition, state, data::text, model_version, version, created_at, updated_at, commit_id, entered_at
+SELECT id, definition, state, data::text, model_version, version, created_at, updated_at, commit_id, entered_at,
+  has_timers
 FROM {schema}.workflow WHERE id = ANY ($1::text[]);
 
 -- name: create_one
@@ -48,33 +50,35 @@ RETURNING version;
 -- name: save_many
 -- A batch: one row for each commit, in order of id and version; `expected` is set on the row that becomes the current
 -- one, `recorded_at` on those that are commits. At most one current row for each id: UPDATE ... FROM would take any of
--- several. The ids of saves that lost come back.
-WITH entry AS MATERIALIZED (
+-- several. The ids of saves that lost come back. {leases}, {leased} and {timers} stand for parts of agenda.sql, or, for a
+-- batch without leases and timers, for nothing.
+WITH {leases} entry AS MATERIALIZED (
   SELECT * FROM unnest(
     $1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::json[],
     $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::boolean[], $14::text[], $15::json[], $16::json[],
-    $17::json[], $18::text[], $19::text[], $20::timestamptz[]
+    $17::json[], $18::text[], $19::text[], $20::timestamptz[], $21::boolean[]
   ) AS entry (
     id, expected, expected_commit_id, version, commit_id, definition, state, model_version, data,
     created_at, updated_at, entered_at, stays, command, command_data, events,
-    metadata, idempotency_key, fingerprint, recorded_at
+    metadata, idempotency_key, fingerprint, recorded_at, has_timers
   )
 ), updated AS (
   UPDATE {schema}.workflow AS w
   SET version = e.version, commit_id = e.commit_id, definition = e.definition, state = e.state,
     model_version = e.model_version, data = e.data, created_at = e.created_at, updated_at = e.updated_at,
     entered_at = CASE WHEN e.entered_at IS NULL OR (e.stays AND w.state = e.state) THEN w.entered_at
-      ELSE e.entered_at END
+      ELSE e.entered_at END,
+    has_timers = w.has_timers OR e.has_timers
   FROM entry AS e
   WHERE e.expected > 0 AND w.id = e.id AND w.version = e.expected
-    AND (e.expected_commit_id IS NULL OR w.commit_id = e.expected_commit_id)
+    AND (e.expected_commit_id IS NULL OR w.commit_id = e.expected_commit_id) {leased}
   RETURNING w.id
 ), created AS (
   INSERT INTO {schema}.workflow
-    (id, version, commit_id, definition, state, model_version, data, created_at, updated_at, entered_at)
+    (id, version, commit_id, definition, state, model_version, data, created_at, updated_at, entered_at, has_timers)
   SELECT id, version, commit_id, definition, state, model_version, data, created_at, updated_at,
-    COALESCE(entered_at, updated_at)
-  FROM entry WHERE expected = 0
+    COALESCE(entered_at, updated_at), has_timers
+  FROM entry AS e WHERE expected = 0 {leased}
   ON CONFLICT (id) DO NOTHING
   RETURNING id
 ), won AS (
@@ -101,14 +105,14 @@ WITH entry AS MATERIALIZED (
     state = EXCLUDED.state, data = EXCLUDED.data, model_version = EXCLUDED.model_version, version = EXCLUDED.version,
     created_at = EXCLUDED.created_at, updated_at = EXCLUDED.updated_at, events = EXCLUDED.events,
     kept_since = EXCLUDED.kept_since
-)
+){timers}
 SELECT id FROM entry WHERE expected IS NOT NULL AND (id IN (SELECT id FROM won)) IS NOT TRUE;
 
 -- name: found
 -- What stands in the way of saves that lost, and whose commit follows the version that they expected. A statement of its
 -- own: the one that lost may have waited for a lock, and would report the row as it was before.
 SELECT q.id, w.id, w.definition, w.state, w.data::text, w.model_version, w.version, w.created_at, w.updated_at,
-  w.commit_id, w.entered_at, c.id
+  w.commit_id, w.entered_at, w.has_timers, c.id
 FROM unnest($1::text[], $2::bigint[]) AS q (id, version)
 LEFT JOIN {schema}.workflow AS w ON w.id = q.id
 LEFT JOIN {schema}.workflow_commit AS c ON c.workflow_id = q.id AND c.version = q.version;
@@ -125,7 +129,9 @@ SELECT k.workflow_id, k.key, k.command, k.fingerprint, k.events::text, k.definit
   k.model_version, k.version, k.created_at, k.updated_at
 FROM unnest($1::text[], $2::text[]) AS q (workflow_id, key)
 JOIN {schema}.idempotency AS k ON k.workflow_id = q.workflow_id AND k.key = q.key
-WHERE k.kept_since > clock_timestamp() - $3::interval;
+WHERE k.kept_since > clock_timestamp() - $3::interval
+  -- The key of a command that is still to be delivered holds for as long as that takes.
+  OR EXISTS (SELECT FROM {schema}.outbox AS o WHERE o.key = k.key);
 
 -- name: history
 SELECT position, id, workflow_id, definition, version, command, command_data::text, events::text, state, model_version,
@@ -168,11 +174,13 @@ WITH next AS MATERIALIZED (
 SELECT count(*), (SELECT count(*) FROM head) FROM next;
 
 -- name: find_any
-SELECT id, definition, state, data::text, model_version, version, created_at, updated_at, commit_id, entered_at
+SELECT id, definition, state, data::text, model_version, version, created_at, updated_at, commit_id, entered_at,
+  has_timers
 FROM {schema}.workflow WHERE id > $1 ORDER BY id LIMIT $2::bigint;
 
 -- name: find_state
-SELECT id, definition, state, data::text, model_version, version, created_at, updated_at, commit_id, entered_at
+SELECT id, definition, state, data::text, model_version, version, created_at, updated_at, commit_id, entered_at,
+  has_timers
 FROM {schema}.workflow WHERE id > $1 AND state = $3 ORDER BY id LIMIT $2::bigint;
 
 -- name: find_definition
@@ -193,11 +201,12 @@ WITH RECURSIVE present AS (
   ORDER BY here.id LIMIT $2::bigint
 )
 SELECT w.id, w.definition, w.state, w.data::text, w.model_version, w.version, w.created_at, w.updated_at, w.commit_id,
-  w.entered_at
+  w.entered_at, w.has_timers
 FROM page JOIN {schema}.workflow AS w ON w.id = page.id ORDER BY w.id;
 
 -- name: find_definition_state
-SELECT id, definition, state, data::text, model_version, version, created_at, updated_at, commit_id, entered_at
+SELECT id, definition, state, data::text, model_version, version, created_at, updated_at, commit_id, entered_at,
+  has_timers
 FROM {schema}.workflow WHERE definition = $3 AND state = $4 AND id > $1 ORDER BY id LIMIT $2::bigint;
 
 -- name: count_any
@@ -216,11 +225,13 @@ SELECT count(*) FROM {schema}.workflow WHERE definition = $1 AND state = $2;
 SELECT state, count(*) FROM {schema}.workflow WHERE definition = $1 GROUP BY state;
 
 -- name: forget
--- Three statements: the second and third begin after the row's lock was got, and so see the commits of a save that the
--- first one waited for.
+-- Several statements: all but the first begin after the row's lock was got, and so see what a save brought
+-- that the first one waited for.
 DELETE FROM {schema}.workflow WHERE id = {id};
 DELETE FROM {schema}.workflow_commit WHERE workflow_id = {id};
 DELETE FROM {schema}.idempotency WHERE workflow_id = {id};
+DELETE FROM {schema}.timer WHERE workflow_id = {id};
+DELETE FROM {schema}.outbox WHERE source_id = {id} OR target_id = {id};
 
 -- name: first_to_keep
 -- The position of the first commit that is young enough to stay, or one after the last: what goes is older than all that
@@ -251,7 +262,9 @@ SELECT (SELECT count(*) FROM gone), count(*), max(position) FROM page;
 -- name: expire_keys
 WITH old AS (
   SELECT workflow_id, key FROM {schema}.idempotency
-  WHERE kept_since <= clock_timestamp() - $1::interval ORDER BY kept_since LIMIT $2::bigint
+  WHERE kept_since <= clock_timestamp() - $1::interval
+    AND NOT EXISTS (SELECT FROM {schema}.outbox AS o WHERE o.key = idempotency.key)
+  ORDER BY kept_since LIMIT $2::bigint
 ), gone AS (
   DELETE FROM {schema}.idempotency AS k USING old
   WHERE k.workflow_id = old.workflow_id AND k.key = old.key AND k.kept_since <= clock_timestamp() - $1::interval

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from json import dumps
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ..._engine.ports import RecordedAnswer, SaveOptions, StoredWorkflow
 from ..._model.commit import NO_METADATA, Commit, NewCommit, RecordedMessage
 from ..._model.plain import UnstorableError, to_text, to_value
 from ..._model.snapshot import WorkflowSnapshot
 from ...errors import InvalidDataError, Issue
-from .link import Row
+
+if TYPE_CHECKING:
+    from .link import Row
 
 Field: TypeAlias = str | None
 
@@ -82,6 +84,8 @@ class EntryRow(NamedTuple):
     fingerprint: Field
     recorded_at: Field
     """Set on a commit."""
+    has_timers: Field = None
+    """Set on the current row."""
 
 
 def encoded(options: SaveOptions, commit_id: str) -> list[EntryRow]:
@@ -107,6 +111,7 @@ def encoded(options: SaveOptions, commit_id: str) -> list[EntryRow]:
         expected_commit_id=options.expected_commit_id,
         entered_at=entered_at,
         stays=stays,
+        has_timers="t" if options.has_timers else "f",
     )
     return rows
 
@@ -176,8 +181,10 @@ def _moment(moment: datetime) -> str:
 
 
 def is_plain(rows: Sequence[EntryRow]) -> bool:
-    """Return whether a save can take the short path: one commit, no idempotency key."""
-    return len(rows) == 1 and rows[0].recorded_at is not None and rows[0].idempotency_key is None
+    """Return whether a save can take the short path: one commit, no idempotency key, no timer so far."""
+    row = rows[0]
+    is_one = len(rows) == 1 and row.recorded_at is not None and row.idempotency_key is None
+    return is_one and row.has_timers == "f"
 
 
 def short_call(row: EntryRow) -> tuple[str, Sequence[Field]]:
@@ -193,9 +200,15 @@ def short_call(row: EntryRow) -> tuple[str, Sequence[Field]]:
     return "update_one", (*common, row.expected, row.expected_commit_id)
 
 
-def batch_call(rows: Iterable[EntryRow]) -> tuple[str, Sequence[Field]]:
-    """Return the name of the statement for any number of saves, and its parameters."""
-    return "save_many", [array(values) for values in zip(*rows, strict=True)]
+def batch_call(rows: Iterable[EntryRow], more: Sequence[str] = ()) -> tuple[str, Sequence[Field]]:
+    """Return the name of the statement for any number of saves, and its parameters.
+
+    Args:
+        rows: Of all the saves.
+        more: The parameters for their leases and timers, if there are any.
+    """
+    params = [array(values) for values in zip(*rows, strict=True)]
+    return ("save_agenda", [*params, *more]) if more else ("save_many", params)
 
 
 def array(values: Iterable[Field]) -> str:
@@ -213,8 +226,8 @@ def _quoted(value: str) -> str:
 
 
 def stored_of(row: Row) -> StoredWorkflow:
-    """Return the workflow of a row (id, definition, state, data, model_version, version, times, commit_id, entered)."""
-    return StoredWorkflow(snapshot_of(row), row[5], row[8], row[9].astimezone(UTC))
+    """Return the workflow of a row: as for `snapshot_of`, then commit_id, entered_at and has_timers."""
+    return StoredWorkflow(snapshot_of(row), row[5], row[8], row[9].astimezone(UTC), row[10])
 
 
 def snapshot_of(row: Row) -> WorkflowSnapshot:

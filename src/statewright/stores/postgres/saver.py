@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, TypeAlias
 
-from ...errors import ExecutionError, StoreError, StoreUnavailableError
+from ..._engine.ports import Fence
+from ...errors import ExecutionError, LeaseLostError, StoreError, StoreUnavailableError
 from .entry import Entry
 from .fault import FAULTS, Fault, translate
 from .link import Link, Row
 from .rows import array, batch_call, is_plain, short_call, stored_of
 from .runner import Pause, Runner, fault_on, unavailable
 from .statements import Statements
+from .timers import agenda_params, fence_params
 
 Batch: TypeAlias = Sequence[Entry]
 """Saves in order of id, so that no two batches wait for each other, and each id at most once."""
@@ -109,11 +111,12 @@ class Saver:
             remaining = max(self._deadline(batch[0]) - self._now(), _LEAST_PATIENCE)
             timeout = remaining + _GRACE
             await link.fetch(b"SELECT set_config('lock_timeout', $1, false)", (f"{remaining * 1000:.0f}ms",))
-        if len(batch) == 1 and is_plain(batch[0].rows):
+        agendas = [entry.agenda for entry in batch if entry.agenda is not None]
+        if len(batch) == 1 and not agendas and is_plain(batch[0].rows):
             name, params = short_call(batch[0].rows[0])
             saved = await link.fetch(self._sql[name], params, timeout=timeout)
             return set() if saved else {batch[0].id}
-        name, params = batch_call(row for entry in batch for row in entry.rows)
+        name, params = batch_call((row for entry in batch for row in entry.rows), agenda_params(agendas))
         return {id for (id,) in await link.fetch(self._sql[name], params, timeout=timeout)}
 
     def _give_back(self, link: Link, batch: Batch, fault: Fault) -> Fault:
@@ -140,17 +143,27 @@ class Saver:
         following = (str(entry.options.expected_version + 1) for entry in losers)
         params = (array(entry.id for entry in losers), array(following))
         try:
+            fallen = await self._fallen(fence for entry in losers for fence in entry.options.fences)
             found = await self._runner.fetch(self._sql["found"], params)
         except StoreError as error:
             _refuse(losers, unavailable(f"a race was lost, and what won could not be read: {error}", error.__cause__))
             return
         by_id = {row[0]: row for row in found}
         for entry in losers:
-            self._judge(entry, by_id[entry.id])
+            self._judge(entry, by_id[entry.id], fallen.intersection(entry.options.fences))
 
-    def _judge(self, entry: Entry, row: Row) -> None:
-        current = None if row[1] is None else stored_of(row[1:11])
-        if not entry.is_unsettled:
+    async def _fallen(self, fences: Iterable[Fence]) -> set[Fence]:
+        """Return which leases have passed on: an epoch that has passed does not come back."""
+        some = list(set(fences))
+        rows = await self._runner.fetch(self._sql["fallen"], fence_params(some)) if some else []
+        return {Fence(name, epoch) for name, epoch in rows}
+
+    def _judge(self, entry: Entry, row: Row, fallen: Collection[Fence]) -> None:
+        current = None if row[1] is None else stored_of(row[1:12])
+        if fallen and row[12] != (entry.first_commit_id or entry.commit_id):
+            lost = next(iter(fallen))
+            entry.refuse(LeaseLostError(lost.name, lost.epoch))
+        elif not entry.is_unsettled:
             entry.lose(current)
         elif entry.first_commit_id is None:
             # A save without commits leaves no trace once the next one has come: then nobody knows.
@@ -158,9 +171,9 @@ class Saver:
                 self._won_before(entry)
             else:
                 entry.refuse(StoreUnavailableError())
-        elif row[11] == entry.first_commit_id:
+        elif row[12] == entry.first_commit_id:
             self._won_before(entry)
-        elif row[11] is None:
+        elif row[12] is None:
             entry.refuse(StoreUnavailableError())  # pruned or forgotten: unknown
         else:
             entry.lose(current)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -103,6 +104,8 @@ class Session:
         self.herald = Herald(self.runner, self.sql, self.bell)
         self._tasks: set[asyncio.Task[None]] = set()
         self._keys = 0
+        self._is_listening = False
+        self._ears = AsyncExitStack()
 
     async def prepare(self, *, upgrade: bool) -> None:
         """Create or upgrade the schema, or check that it is there.
@@ -131,6 +134,12 @@ class Session:
         script = f"SET LOCAL lock_timeout = {self.bounds.call * 1000:.0f};{self.sql.script('forget', id=literal)}"
         return await self.runner.run(lambda link: link.count(script, timeout=self.bounds.call)) > 0
 
+    async def listen(self) -> None:
+        """Listen for notifications until the store is closed."""
+        if not self._is_listening:
+            self._is_listening = True
+            await self._ears.enter_async_context(self.herald.listening())
+
     async def close(self) -> None:
         """Let everything that was begun come to its end, and close what is ours."""
         await self.outbox.quiet()
@@ -138,6 +147,7 @@ class Session:
         await self.recalls.quiet()
         while self._tasks:
             await asyncio.wait(self._tasks)
+        await self._ears.aclose()
         await self.herald.close()
         self.bell.ring()
         await self.connections.close()

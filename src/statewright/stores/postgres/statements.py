@@ -1,9 +1,10 @@
-"""The SQL of `queries.sql`, by name."""
+"""The SQL of `queries.sql` and `agenda.sql`, by name."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Final
@@ -12,6 +13,8 @@ from ...errors import DefinitionError
 
 _NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _COMMENT: Final = re.compile(r"^\s*--.*$", re.MULTILINE)
+_PARTS: Final = ("leases", "leased", "timers")
+"""Parts of `save_many` for a batch with leases or timers."""
 _LONGEST_NAME: Final = 63
 """In bytes; PostgreSQL cuts longer names off, silently."""
 
@@ -46,6 +49,9 @@ class Statements:
         self.channel = f"statewright:{schema}"[:_LONGEST_NAME]
         """The notification channel."""
         self._texts = {name: text.replace("{schema}", quoted(schema)) for name, text in _texts()}
+        save_many = self._texts["save_many"]
+        self._texts["save_many"] = _with_parts(save_many, dict.fromkeys(_PARTS, ""))
+        self._texts["save_agenda"] = _with_parts(save_many, self._texts)
         self._bytes = {name: text.encode() for name, text in self._texts.items()}
 
     def __getitem__(self, name: str) -> bytes:
@@ -66,6 +72,15 @@ class Statements:
 
 @cache
 def _texts() -> tuple[tuple[str, str], ...]:
-    file = resources.files(__package__) / "queries.sql"
-    _, *parts = _NAME.split(file.read_text(encoding="utf-8"))
-    return tuple((name, _COMMENT.sub("", text).strip()) for name, text in zip(parts[::2], parts[1::2], strict=True))
+    files = (resources.files(__package__) / name for name in ("queries.sql", "agenda.sql"))
+    found: list[tuple[str, str]] = []
+    for file in files:
+        _, *parts = _NAME.split(file.read_text(encoding="utf-8"))
+        found += ((name, _COMMENT.sub("", text).strip()) for name, text in zip(parts[::2], parts[1::2], strict=True))
+    return tuple(found)
+
+
+def _with_parts(text: str, parts: Mapping[str, str]) -> str:
+    for name in _PARTS:
+        text = text.replace("{" + name + "}", parts[name])
+    return text

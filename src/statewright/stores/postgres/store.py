@@ -8,7 +8,7 @@ import weakref
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from ..._engine.ports import (
     Catalog,
@@ -25,6 +25,7 @@ from ..._engine.ports import (
 from ..._model.commit import Commit
 from ..._model.snapshot import WorkflowSnapshot
 from ...errors import DefinitionError, ExecutionError, InvalidDataError, Issue, StoreError, StoreUnavailableError
+from .agenda import PostgresAgenda
 from .driver import require_psycopg
 from .schema import schema_sql
 from .statements import check_name
@@ -42,7 +43,7 @@ _PAGE: Final = 500
 """Commits that a subscriber reads at once."""
 
 
-class PostgresStore:
+class PostgresStore(PostgresAgenda):
     """Keeps workflows in PostgreSQL, for any number of processes at once.
 
     ```python
@@ -73,6 +74,8 @@ class PostgresStore:
 
     bound = False
     """For the engine: `bind` makes one that is."""
+    is_cacheable: ClassVar[bool] = True
+    """Its rows carry the id of the save that wrote them, so that an executor may remember them."""
 
     def __init__(
         self,
@@ -323,7 +326,8 @@ class PostgresStore:
     async def prune(self, *, before_position: int | None = None, older_than: timedelta | None = None) -> int:
         """Delete old commits, never the newest of a workflow, and return how many.
 
-        `commits` and `subscribe` refuse to begin below what was deleted. Workflows and idempotency keys stay.
+        `commits` and `subscribe` refuse to begin below what was deleted. Workflows and idempotency keys stay,
+        and so does what a reader has not read, or a dead letter stands for.
 
         Args:
             before_position: Delete commits below this position.
