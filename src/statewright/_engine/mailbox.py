@@ -45,8 +45,8 @@ MAX_REMEMBERED: Final = 1000
 """How many idle workflows of a store are remembered, where the store lets them be."""
 _MAX_REMEMBERED_CHARACTERS: Final = 20_000
 
-_FIRST_BACKOFF: Final = 0.001
-_LAST_BACKOFF: Final = 0.01
+_FIRST_BACKOFF: Final = 0.0005
+_LAST_BACKOFF: Final = 0.004
 
 
 class Standing:
