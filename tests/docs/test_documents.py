@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from tests.docs.run_document import EXECUTED, blocks
+from tests.postgres_server import PostgresServer
+
+pytest_plugins = ["tests.fixtures.postgres"]
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXECUTABLE = [document for document in DOCUMENTS if any(block.info == EXECUTED for block in blocks(document))]
 RUNNER = Path(__file__).with_name("run_document.py")
 
+DATABASE = "DATABASE_URL"
+"""A page that reads this from its environment gets a database of its own on the tests' PostgreSQL."""
 LINK = re.compile(r"\]\((?P<target>[^)#\s]+)(?:#[^)\s]*)?\)")
 FENCED = re.compile(r"^ *(`{3,}|~{3,}).*?^ *\1 *$", re.MULTILINE | re.DOTALL)
 
@@ -25,12 +34,26 @@ def name_of(document: Path) -> str:
     return document.relative_to(ROOT).as_posix()
 
 
+@pytest.fixture
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of an empty database, which is dropped afterwards."""
+    server: PostgresServer = request.getfixturevalue("postgres")
+    name = f"documents_{secrets.token_hex(6)}"
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    yield make_conninfo(server.dsn, dbname=name)
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("document", EXECUTABLE, ids=name_of)
-def test_document_runs_twice_in_a_row(document: Path, tmp_path: Path) -> None:
+def test_document_runs_twice_in_a_row(document: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """A reader may paste the blocks of a document, and do it again in the same directory on another day."""
     command = [sys.executable, "-W", "error", str(RUNNER), str(document)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "utf-8"}
+    if DATABASE in document.read_text(encoding="utf-8"):
+        environment[DATABASE] = request.getfixturevalue("database")
     for day in ("first", "second"):
         done = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
