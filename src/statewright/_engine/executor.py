@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast
 
 from .._model.commit import NO_METADATA, RecordedMessage, WorkflowCommit
 from .._model.middleware import Chain, Middleware, check_middleware, compose
-from .._model.observer import Observer, tell
+from .._model.observer import Observer, check_observer, tell
 from .._model.parameters import WorkflowT
 from .._model.result import Failure, Result, Success
 from .._model.router import WorkflowRouter, read_command
@@ -111,7 +111,12 @@ class WorkflowExecutor(Generic[WorkflowT]):
         return self
 
     def observe(self, observer: Observer) -> Self:
-        """Tell an observer what happens; the router's observers are told, too."""
+        """Tell an observer what happens; the router's observers are told, too.
+
+        Raises:
+            DefinitionError: Not an observer, or one with an asynchronous method.
+        """
+        check_observer(observer, f"executor of workflow {self._definition.name!r}")
         self._observers.append(observer)
         return self
 
@@ -309,7 +314,8 @@ class WorkflowExecutor(Generic[WorkflowT]):
         if isinstance(verdict, Decided):
             answer = verdict.answer
             if observers and verdict.commit is not None:
-                tell(observers, "committed", verdict.commit.at(0))
+                if not self._lanes.is_bound:  # else it has yet to be committed, by the caller
+                    tell(observers, "committed", verdict.commit.at(0))
             elif observers and isinstance(answer, Failure) and not verdict.was_told:
                 tell(observers, "failed", answer.error, None, request.command)
             return answer

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast, overload
 
@@ -27,7 +28,7 @@ from .dispatch import Dispatch
 from .handler import read_handler
 from .metadata import read_metadata
 from .middleware import Middleware, check_middleware
-from .observer import Observer, tell
+from .observer import Observer, check_observer, tell
 from .parameters import DepsT, WorkflowT
 from .registry import Registration, Registry, Transition
 from .result import Failure, Result, Success
@@ -211,13 +212,16 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
         states: frozenset[type[Any]] | None = None
         if state is not None:
             given = state if isinstance(state, tuple) else (state,)
-            found = {member for each in given for member in members(each, {})}
-            for each in found:
-                if each is not NOTHING and each not in self._definition.states.by_type:
-                    raise DefinitionError(f"{owner}: {spelled(each)} is no declared state")
-            states = frozenset(found)
+            states = frozenset(each for one in given for each in self._states_in(one, owner))
         self._registry.use(middleware, states)
         return self
+
+    def _states_in(self, annotation: Any, owner: str) -> Iterator[type[Any]]:
+        found = (annotation,) if isinstance(annotation, str) else members(annotation, {})
+        for each in found:
+            if each is not NOTHING and not (isinstance(each, type) and each in self._definition.states.by_type):
+                raise DefinitionError(f"{owner}: {spelled(each)} is no declared state")
+            yield each
 
     def include(self, other: WorkflowRouter[WorkflowT, Any]) -> Self:
         """Copy the handlers of another router of the same workflow, as they are now.
@@ -234,7 +238,12 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
         return self
 
     def observe(self, observer: Observer) -> Self:
-        """Tell an observer what happens in dispatches; it can change nothing."""
+        """Tell an observer what happens in dispatches.
+
+        Raises:
+            DefinitionError: Not an observer, or one with an asynchronous method.
+        """
+        check_observer(observer, f"router of workflow {self._definition.name!r}")
         self._observers.append(observer)
         return self
 
@@ -255,10 +264,10 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
             DefinitionError: The class is no declared state.
         """
         at = NOTHING if state is None else state
-        if at is not NOTHING and at not in self._definition.states.by_type:
+        if at is not NOTHING and not (isinstance(at, type) and at in self._definition.states.by_type):
             raise DefinitionError(f"{spelled(state)} is no declared state of workflow {self._definition.name!r}")
         commands = self._definition.commands.by_type
-        return {commands[each].name: dict(commands[each].json_schema) for each in self._registry.commands_in(at)}
+        return {commands[each].name: copy.deepcopy(commands[each].json_schema) for each in self._registry.commands_in(at)}
 
     # --- dispatch --------------------------------------------------------------------------------------------------
 
@@ -290,9 +299,20 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
             settle(error)
             tell(router._observers, "failed", error, workflow, command)
             return Failure(error)
+        except Exception as raised:  # noqa: BLE001 - a dispatch never raises, whatever the payload does
+            return Failure(router._unexpected("the command could not be read", raised, workflow, command))
         given: Any = workflow
-        result, _ = await router._decide(given, found_id, schema, value, {}, facts, router._observers)
+        try:
+            result, _ = await router._decide(given, found_id, schema, value, {}, facts, router._observers)
+        except Exception as raised:  # noqa: BLE001 - as above
+            return Failure(router._unexpected("the command could not be decided", raised, workflow, command))
         return cast("Success[WorkflowT, E] | Failure[R]", result)
+
+    def _unexpected(self, what: str, raised: Exception, workflow: object, command: object) -> UnexpectedError:
+        error = UnexpectedError(f"workflow {self._definition.name!r}: {what}")
+        error.__cause__ = raised
+        tell(self._observers, "failed", error, workflow, command)
+        return error
 
     def _identify(self, workflow: object, id: str | None) -> str:
         if workflow is None:
@@ -335,6 +355,7 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
         except Exception as exc:  # noqa: BLE001 - a dispatch never raises
             error = UnexpectedError(f"workflow {self._definition.name!r}: the dispatch could not begin")
             error.__cause__ = exc
+            tell(observers, "failed", error, workflow, command)
             return Failure(error), None
         dispatch = Dispatch(self._definition, self._workflow, workflow, route, context)
         if observers:
