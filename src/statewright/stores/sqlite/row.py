@@ -169,7 +169,7 @@ def time_text(moment: datetime) -> str:
     """Return a time as it is stored: in UTC, and always as long, so that text sorts like time."""
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
-    return moment.isoformat(timespec="microseconds")
+    return moment.isoformat("T", "microseconds")
 
 
 def source_of_fault(options: SaveOptions) -> DataSource:

@@ -60,8 +60,11 @@ class Session:
         await asyncio.wrap_future(self._writer.opened)
 
     def glance(self, id: str) -> tuple[Row | None] | None:
-        """Read a workflow at once, if nobody is waiting for the thread; in a tuple, or `None` if it is better asked."""
-        if self._glance is None or not self._writer.is_idle:
+        """Read a workflow at once, if there is a single caller; in a tuple, or `None` if the thread is to be asked.
+
+        Of many callers, one that does not wait for its load saves alone, and breaks up what they would save together.
+        """
+        if self._glance is None or not self._writer.has_one_caller:
             return None
         return self._glance.load(id)
 

@@ -45,8 +45,8 @@ class Writer:
         self._saves: deque[Save] = deque()
         self._works: list[Work] = []
         self._is_ending = False
-        self.is_idle = False
-        """Nobody waits for the thread, as far as can be seen from others."""
+        self.has_one_caller = False
+        """Whether the thread had a single request in its last turn: then nobody gains by waiting for others."""
 
     def start(self) -> None:
         """Start the thread; `opened` tells whether the file could be opened."""
@@ -79,7 +79,6 @@ class Writer:
 
     def _collect(self, *, is_waiting: bool = True) -> None:
         for request in self.inbox.take() if is_waiting else self.inbox.take_waiting():
-            self.is_idle = False
             match request:
                 case Save():
                     self._saves.append(request)
@@ -91,16 +90,14 @@ class Writer:
                     self._is_ending = True
 
     def _turn(self) -> None:
+        self.has_one_caller = len(self._reads) + len(self._saves) + len(self._works) == 1
         self._read()
         if self._saves:
             self._save(self._next_batch())
-            # Before the answers: whoever gets one may look at once.
-            self.is_idle = not (self._saves or self._works)
             self._answers.post()
         for work in self._works:
             self._perform(work)
         self._works.clear()
-        self.is_idle = not self._saves
         self._answers.post()
         self._checkpoints.run_if_due()
 
