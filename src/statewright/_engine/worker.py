@@ -15,10 +15,14 @@ from ..errors import DefinitionError, LeaseLostError, StoreError
 from .backoff import pause
 from .executor import WorkflowExecutor
 from .ports import CommitLog, Fence, LeaseStore, Publisher, ReaderStore, TimerStore
-from .roles import PublisherRole, ReactorRole, Role, TimerRole, Toolbox
+from .publishing import PublisherRole
+from .reactors import ReactorRole
+from .role import Role, Toolbox
+from .timers import TimerRole
 
 _log = logging.getLogger("statewright.worker")
 
+_FIRST_BACKOFF: Final = timedelta(milliseconds=100)
 _LAST_BACKOFF: Final = timedelta(seconds=30)
 
 
@@ -169,29 +173,27 @@ class Worker:
 
     async def _serve(self, role: Role, stopping: asyncio.Event) -> None:
         failures = 0
-        while not stopping.is_set():
-            fence = self._fences.get(role.name)
-            if fence is None:
-                await asyncio.sleep(min(self._poll, self._lease / 3).total_seconds())
-                continue
-            try:
-                progressed = await _finished(role.step(fence))
-                failures = 0
-                if not progressed:
-                    await self._rest(role)
-            except LeaseLostError:
-                if self._fences.get(role.name) == fence:
-                    del self._fences[role.name]
-            except StoreError as error:
-                failures += 1
-                _log.warning("the store failed a worker", extra={"role": role.name, "error": str(error)})
-                await asyncio.sleep(pause(timedelta(milliseconds=100), failures, _LAST_BACKOFF).total_seconds())
-
-    async def _rest(self, role: Role) -> None:
-        store: ReaderStore = self._store
-        due = await role.until_due()
-        timeout = self._poll if due is None else max(min(self._poll, due), timedelta(milliseconds=1))
-        await store.wait_for_change(timeout)
+        news = _News(self._store, self._poll)
+        try:
+            while not stopping.is_set():
+                fence = self._fences.get(role.name)
+                if fence is None:
+                    await asyncio.sleep(min(self._poll, self._lease / 3).total_seconds())
+                    continue
+                try:
+                    news.listen()
+                    if not await _finished(role.step(fence)):
+                        await news.wait(await role.until_due())
+                    failures = 0
+                except LeaseLostError:
+                    if self._fences.get(role.name) == fence:
+                        del self._fences[role.name]
+                except StoreError as error:
+                    failures += 1
+                    _log.warning("the store failed a worker", extra={"role": role.name, "error": str(error)})
+                    await asyncio.sleep(pause(_FIRST_BACKOFF, failures, _LAST_BACKOFF).total_seconds())
+        finally:
+            await news.stop()
 
     async def _patiently(self, prepare: Callable[[], Awaitable[None]]) -> None:
         failures = 0
@@ -201,9 +203,47 @@ class Worker:
             except StoreError as error:
                 failures += 1
                 _log.warning("the store failed a worker", extra={"role": "start", "error": str(error)})
-                await asyncio.sleep(pause(timedelta(milliseconds=100), failures, _LAST_BACKOFF).total_seconds())
+                await asyncio.sleep(pause(_FIRST_BACKOFF, failures, _LAST_BACKOFF).total_seconds())
             else:
                 return
+
+
+class _News:
+    """Waits for changes without missing one: it listens from before a step on.
+
+    Args:
+        store: Says when something was saved.
+        poll: How long to wait for it at most.
+    """
+
+    def __init__(self, store: ReaderStore, poll: timedelta) -> None:
+        self._store = store
+        self._poll = poll
+        self._waiting: asyncio.Task[None] | None = None
+
+    def listen(self) -> None:
+        """Begin to listen, unless it has begun and heard nothing since."""
+        if self._waiting is None or self._waiting.done():
+            self._waiting = asyncio.create_task(self._store.wait_for_change(self._poll))
+
+    async def wait(self, due: timedelta | None) -> None:
+        """Wait for a change since `listen`, until something is due, or for the length of a poll.
+
+        Raises:
+            StoreError: The store failed.
+        """
+        if self._waiting is None:
+            return
+        seconds = None if due is None else max(due.total_seconds(), 0.001)
+        await asyncio.wait([self._waiting], timeout=seconds)
+        if self._waiting.done():
+            await self._waiting
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+            await asyncio.gather(self._waiting, return_exceptions=True)
 
 
 async def _finished(step: Any) -> bool:
