@@ -193,6 +193,8 @@ class Connections:
         self._idle: list[Link] = []
         self._closing: set[asyncio.Task[None]] = set()
         self._trimmer: asyncio.TimerHandle | None = None
+        self._used = 0
+        self._unused: asyncio.Event | None = None
         self._loop = asyncio.get_running_loop()
 
     async def acquire(self, patience: float) -> Link:
@@ -210,16 +212,19 @@ class Connections:
             await self._wait_for_slot(deadline, patience)
         else:
             await self._slots.acquire()  # at once
+        self._used += 1
         try:
+            if self._unused is not None:
+                raise StoreError("the PostgresStore was closed meanwhile")
             return self._pop_idle() or await self._open(deadline)
         except BaseException:
-            self._slots.release()
+            self._free_slot()
             raise
 
     def release(self, link: Link) -> None:
         """Give a connection back; one in an unknown state is closed."""
-        self._slots.release()
-        if not link.is_clean:
+        self._free_slot()
+        if not link.is_clean or self._unused is not None:
             self._close_later(link)
             return
         link.released_at = self._loop.time()
@@ -229,7 +234,7 @@ class Connections:
 
     def discard(self, link: Link) -> None:
         """Give a connection back that is of no more use."""
-        self._slots.release()
+        self._free_slot()
         self._close_later(link)
 
     def distrust(self) -> None:
@@ -253,13 +258,22 @@ class Connections:
             self.release(link)
 
     async def close(self) -> None:
-        """Close what is not in use, and wait for what is being closed."""
+        """Wait for what is in use, which takes no longer than its call may, and close everything; give out no more."""
+        self._unused = asyncio.Event()
+        if self._used:
+            await self._unused.wait()
         if self._trimmer is not None:
             self._trimmer.cancel()
             self._trimmer = None
         self.distrust()
         while self._closing:
             await asyncio.wait(self._closing)
+
+    def _free_slot(self) -> None:
+        self._slots.release()
+        self._used -= 1
+        if not self._used and self._unused is not None:
+            self._unused.set()
 
     async def _wait_for_slot(self, deadline: float, patience: float) -> None:
         try:

@@ -48,7 +48,7 @@ class Link:
         return not self.is_broken and self.connection.pgconn.transaction_status == TransactionStatus.IDLE
 
     async def fetch(self, query: bytes, params: Params = (), *, timeout: float | None = None) -> list[Row]:
-        """Send a statement and return its rows.
+        """Send a statement and return its rows, if it gives any.
 
         Args:
             query: One statement, with parameters as `$1`. As bytes, whose hash the driver's look-ups need but once.
@@ -62,7 +62,7 @@ class Link:
         timer = self._timer(timeout)
         try:
             await cursor.execute(query, params, prepare=self._prepare, binary=True)
-            return await cursor.fetchall()
+            return await cursor.fetchall() if cursor.description is not None else []
         finally:
             if timer is not None:
                 timer.cancel()
