@@ -202,6 +202,15 @@ class TimerStore(Protocol):
         ...
 
 
+@runtime_checkable
+class TimerCatalog(Protocol):
+    """A store that can list the timers of a workflow."""
+
+    async def timers(self, id: str) -> list[DueTimer]:
+        """Return a workflow's timers that wait for their time, the next one first; dead letters are left out."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """A command that a reactor decided on and that has not been delivered: one row of the outbox."""
@@ -435,6 +444,7 @@ __all__ = [
     "SaveOptions",
     "StoreAdapter",
     "StoredWorkflow",
+    "TimerCatalog",
     "TimerStore",
     "TimerWrite",
 ]

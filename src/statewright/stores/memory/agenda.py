@@ -110,6 +110,11 @@ class MemoryAgenda:
         due = [timer.due for timer in self._waiting_timers(definitions) if timer.due.due_at <= present]
         return sorted(due, key=lambda timer: timer.due_at)[:limit]
 
+    async def timers(self, id: str) -> list[DueTimer]:
+        """Return a workflow's timers that wait for their time, the next one first."""
+        waiting = [timer.due for _, timer in self._timers_of(id) if timer.error is None]
+        return sorted(waiting, key=lambda timer: timer.due_at)
+
     async def until_next_due(self, definitions: Collection[str], *, now: datetime | None = None) -> timedelta | None:
         """Return how long until the earliest timer of these definitions is due; `None` if there is none."""
         times = [timer.due.due_at for timer in self._waiting_timers(definitions)]

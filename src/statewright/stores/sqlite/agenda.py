@@ -16,6 +16,7 @@ from ..._engine.ports import (
     LeaseStore,
     ReaderStatus,
     ReaderStore,
+    TimerCatalog,
     TimerStore,
 )
 from . import outbox
@@ -60,6 +61,10 @@ class SQLiteAgenda:
         """Return timers of these definitions that are due, the oldest first."""
         present = self._time(now)
         return await self._opened().read(lambda connection: timers.due(connection, definitions, limit, present))
+
+    async def timers(self, id: str) -> list[DueTimer]:
+        """Return a workflow's timers that wait for their time, the next one first."""
+        return await self._opened().read(lambda connection: timers.waiting(connection, id))
 
     async def until_next_due(self, definitions: Collection[str], *, now: datetime | None = None) -> timedelta | None:
         """Return how long until the earliest timer of these definitions is due; `None` if there is none."""
@@ -171,6 +176,7 @@ class SQLiteAgenda:
 
 if TYPE_CHECKING:
     _timers: type[TimerStore] = SQLiteAgenda
+    _timer_catalog: type[TimerCatalog] = SQLiteAgenda
     _leases: type[LeaseStore] = SQLiteAgenda
     _readers: type[ReaderStore] = SQLiteAgenda
     _letters: type[DeadLetterStore] = SQLiteAgenda

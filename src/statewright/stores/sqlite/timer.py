@@ -74,6 +74,12 @@ def due(connection: sqlite3.Connection, definitions: Collection[str], limit: int
     return sorted(map(due_timer, found), key=lambda timer: timer.due_at)[:limit]
 
 
+def waiting(connection: sqlite3.Connection, id: str) -> list[DueTimer]:
+    """Return the timers of one workflow that are not parked, the next one first."""
+    query = f"SELECT {_TIMER} FROM timer WHERE workflow_id = ? AND error IS NULL ORDER BY due_at"
+    return [due_timer(row) for row in connection.execute(query, (id,))]
+
+
 def next_due(connection: sqlite3.Connection, definitions: Collection[str]) -> datetime | None:
     """Return when the earliest timer of some definitions is due."""
     query = "SELECT min(due_at) FROM timer WHERE definition = ? AND error IS NULL"

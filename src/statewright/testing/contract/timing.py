@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import pytest
 
-from ..._engine.ports import ErasingStore, LeaseStore, SaveOptions, StoreAdapter, TimerStore
+from ..._engine.ports import ErasingStore, LeaseStore, SaveOptions, StoreAdapter, TimerCatalog, TimerStore
 from ..._model.commit import RecordedMessage
 from ..._model.timer import ConsumeTimer, DropTimer, DueTimer, LeftState, RenamedState, SetTimer, TimerWrite
 from ...errors import LeaseLostError
@@ -141,6 +141,23 @@ class TimerClauses:
         assert [timer.workflow_id for timer in await _due(timer_store, late, limit=2)] == ["w-1", "w-2"]
         assert [timer.workflow_id for timer in await timer_store.due_timers(["parcel"], now=late)] == ["p-1"]
         assert await timer_store.due_timers([], now=late) == []
+
+    async def test_timers_of_one_workflow_are_listed(self, timer_store: _Timing) -> None:
+        """A store that lists timers tells those of one workflow, the next one first, without what is parked."""
+        if not isinstance(timer_store, TimerCatalog):
+            pytest.skip(f"{type(timer_store).__name__} lists no timers (TimerCatalog)")
+        later = NOON + timedelta(hours=1)
+        writes = [_timer("b", "g-1", at=later), _timer("a", "g-2", at=NOON, keep=True), _timer("c", "g-3", at=NOON)]
+        await timer_store.save(_opening(*writes))
+        fence = await leased(timer_store)
+        [parked] = [timer for timer in await _due(timer_store, NOON) if timer.key == "c"]
+        await timer_store.bury_timer(parked, {"category": "unexpected"}, 3, fence)
+
+        assert [(timer.key, timer.due_at, timer.keep) for timer in await timer_store.timers(ID)] == [
+            ("a", NOON, True),
+            ("b", later, False),
+        ]
+        assert await timer_store.timers("another") == []
 
     async def test_until_the_next_one(self, timer_store: _Timing) -> None:
         """The time until the earliest timer is told; none is left when it is overdue."""
