@@ -77,6 +77,7 @@ class Context(Bag, Generic[ContextEventT, ContextDepsT]):
     _events: Sequence[Any] = ()
     _recorded: Sequence[RecordedMessage] = ()
     _timers: Sequence[TimerChange] = ()
+    _is_closed: bool = False
 
     id: Final[str]
     """The workflow's id."""
@@ -151,6 +152,7 @@ class Context(Bag, Generic[ContextEventT, ContextDepsT]):
         Raises:
             InvalidDataError: (`source="event"`) The event's class is not declared, or its data could not be stored.
         """
+        self._check_open()
         schema = self._definition.events.by_type.get(type(event))
         if schema is None:
             declared = ", ".join(member.type.__name__ for member in self._definition.events) or "none"
@@ -188,6 +190,7 @@ class Context(Bag, Generic[ContextEventT, ContextDepsT]):
         Raises:
             InvalidDataError: (`source="argument"`, or `"command"`) The time, key or command is invalid.
         """
+        self._check_open()
         schema = self._definition.commands.by_type.get(type(command))
         if schema is None:
             declared = ", ".join(member.type.__name__ for member in self._definition.commands)
@@ -209,7 +212,12 @@ class Context(Bag, Generic[ContextEventT, ContextDepsT]):
         Raises:
             InvalidDataError: (`source="argument"`) The key is no key.
         """
+        self._check_open()
         self._timers = (*self._timers, CancelledTimer(self._key(key)))
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise RuntimeError("the handler has returned: what is said now would be lost, so say it before")
 
     def _key(self, key: object) -> str:
         if not isinstance(key, str) or not 1 <= len(key) <= 255 or flaw(key):

@@ -19,6 +19,7 @@ from ..errors import (
     settle,
 )
 from .annotation import NOTHING
+from .cancellation import was_asked_to_stop
 from .definition import Definition
 from .dependency import Faults
 from .registry import Route
@@ -66,19 +67,10 @@ def refused(definition: Definition, error: DomainError) -> DomainError:
     return error
 
 
-def was_asked_to_stop() -> bool:
-    """Return whether somebody cancelled the running task."""
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        return True
-    return task is None or task.cancelling() > 0
-
-
 class Dispatch:
     """One command, decided once."""
 
-    __slots__ = ("context", "definition", "route", "type", "workflow")
+    __slots__ = ("context", "definition", "facts", "route", "type", "workflow")
 
     def __init__(
         self,
@@ -93,14 +85,12 @@ class Dispatch:
         self.workflow = workflow
         self.route = route
         self.context = context
+        # As they are before any user code has seen the context.
+        self.facts = context.id, context.version, context.now
 
     def error_of(self, raised: BaseException, doing: str) -> ExecutionError:
         """Return the error that stands for what was raised."""
         return error_of(self.definition, raised, doing, self.context._faults)
-
-    def is_refusal(self, error: DomainError) -> bool:
-        """Return whether the workflow declares the error."""
-        return is_declared(self.definition, error)
 
     async def run(self) -> Result:
         """Run the handler and check what it returns."""
@@ -129,6 +119,8 @@ class Dispatch:
         if outcome is None:
             if before is None:
                 raise self._invalid("a handler that creates must return the first state, found None", "no_state")
+            if NOTHING not in self.route.targets:
+                raise self._wrong_target("None")
             old = before._snapshot
             snapshot = self._successor(old.state, old.text)
             schema, loaded = before._schema, None
@@ -141,6 +133,7 @@ class Dispatch:
             schema = found
             text, loaded = schema.accept(outcome)
             snapshot = self._successor(schema.name, text)
+        context._is_closed = True
         workflow = self.type._of(snapshot, schema, loaded)
         return Success(workflow, tuple(context._events))
 
@@ -148,21 +141,24 @@ class Dispatch:
         # `-> None` lets a handler return the state that it was given, too: it is the one it keeps.
         if NOTHING in self.route.targets and self.workflow is not None and type(outcome) is self.workflow._schema.type:
             return
-        declared = ", ".join("None" if t is NOTHING else t.__name__ for t in self.route.handler.targets) or "none"
+        raise self._wrong_target(type(outcome).__name__)
+
+    def _wrong_target(self, found: str) -> InvalidDataError:
+        declared = ", ".join("None" if t is NOTHING else t.__name__ for t in self.route.handler.targets) or "nothing"
         name = self.route.handler.name
-        raise self._invalid(f"{name} is annotated to return {declared}, found {type(outcome).__name__}", "not_a_target")
+        return self._invalid(f"{name} is annotated to return {declared}, found {found}", "not_a_target")
 
     def _invalid(self, message: str, kind: str) -> InvalidDataError:
         subject = f"{self.definition.name} state"
         return mark_fresh(InvalidDataError("state", [Issue((), message, kind)], subject=subject))
 
     def _successor(self, state: str, text: str) -> WorkflowSnapshot:
-        definition, context, now = self.definition, self.context, self.context.now
+        definition, (id, version, now) = self.definition, self.facts
         created: datetime = now
         if self.workflow is not None:
             before = self.workflow._snapshot
             now = max(now, before.updated_at)  # the clock of another machine may be ahead
             created = before.created_at
         return WorkflowSnapshot.of_text(
-            context.id, definition.name, state, text, definition.model_version, context.version + 1, created, now
+            id, definition.name, state, text, definition.model_version, version + 1, created, now
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
-from ..errors import DefinitionError, DomainError, ExecutionError, UnexpectedError
+from ..errors import DefinitionError, DomainError, ExecutionError, UnexpectedError, settle
+from .cancellation import was_asked_to_stop
 from .result import Failure, Result, Success
 
 CallNext: TypeAlias = Callable[[], Awaitable[Result]]
@@ -21,10 +23,6 @@ class Passage(Protocol):
 
     def error_of(self, raised: BaseException, doing: str) -> ExecutionError:
         """Return the error that stands for what was raised."""
-        ...
-
-    def is_refusal(self, error: DomainError) -> bool:
-        """Return whether the workflow declares the error."""
         ...
 
 
@@ -59,6 +57,10 @@ def _link(middleware: Middleware, inner: Chain) -> Chain:
             result = await middleware(passage.context, call_next)
         except Exception as raised:  # noqa: BLE001 - a dispatch never raises
             return Failure(passage.error_of(raised, f"middleware {name} raised"))
+        except asyncio.CancelledError as raised:
+            if was_asked_to_stop():
+                raise
+            return Failure(passage.error_of(raised, f"middleware {name} was cancelled by nobody"))
         return _checked(result, call_next, passage, name)
 
     return run
@@ -89,12 +91,17 @@ def _checked(result: Any, call_next: _CallNext, passage: Passage, name: str) -> 
     if result is call_next.given and result is not None:
         return result
     match result:
-        case Failure(error=DomainError() as error) if not passage.is_refusal(error):
-            return Failure(UnexpectedError(f"middleware {name} returned the undeclared error {type(error).__name__}"))
-        case Failure(error=ExecutionError()):
+        case Failure(error=DomainError() as error):
+            found = passage.error_of(error, f"middleware {name} returned the undeclared error {type(error).__name__}")
+            return result if found is error else Failure(found)
+        case Failure(error=ExecutionError() as error):
+            settle(error)
             return result
         case Success():
             return Failure(UnexpectedError(f"middleware {name} returned a Success that call_next() did not give"))
         case _:
-            found = type(result).__name__
-            return Failure(UnexpectedError(f"middleware {name} returned {found}, not a Success or Failure"))
+            what = type(result).__name__
+            unexpected = UnexpectedError(f"middleware {name} returned {what}, not a Success, or a Failure of ours")
+            if isinstance(result, Failure) and isinstance(result.error, BaseException):
+                unexpected.__cause__ = result.error
+            return Failure(unexpected)

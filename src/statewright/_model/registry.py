@@ -101,6 +101,8 @@ class Registry:
             raise DefinitionError(
                 f"a router of workflow {self.definition.name!r} cannot include one of {other.definition.name!r}"
             )
+        if other is self:
+            raise DefinitionError(f"a router of workflow {self.definition.name!r} cannot include itself")
         found = {pair: other.find(pair) for pair in other.pairs()}
         copies = {
             pair: Registration(each.handler, (*other.around(pair[0]), *each.middleware))

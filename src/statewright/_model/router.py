@@ -267,7 +267,9 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
         if at is not NOTHING and not (isinstance(at, type) and at in self._definition.states.by_type):
             raise DefinitionError(f"{spelled(state)} is no declared state of workflow {self._definition.name!r}")
         commands = self._definition.commands.by_type
-        return {commands[each].name: copy.deepcopy(commands[each].json_schema) for each in self._registry.commands_in(at)}
+        return {
+            commands[each].name: copy.deepcopy(commands[each].json_schema) for each in self._registry.commands_in(at)
+        }
 
     # --- dispatch --------------------------------------------------------------------------------------------------
 
@@ -295,23 +297,20 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
             found_id = router._identify(workflow, id)
             facts = read_metadata(router._definition.name, metadata)
             schema, value, _ = read_command(router._definition, command)
-        except (InvalidDataError, RoutingError) as error:
-            settle(error)
+            given: Any = workflow
+            result, _ = await router._decide(given, found_id, schema, value, {}, facts, router._observers)
+        except Exception as raised:  # noqa: BLE001 - a dispatch never raises, whatever the payload does
+            error = router._refused(raised)
             tell(router._observers, "failed", error, workflow, command)
             return Failure(error)
-        except Exception as raised:  # noqa: BLE001 - a dispatch never raises, whatever the payload does
-            return Failure(router._unexpected("the command could not be read", raised, workflow, command))
-        given: Any = workflow
-        try:
-            result, _ = await router._decide(given, found_id, schema, value, {}, facts, router._observers)
-        except Exception as raised:  # noqa: BLE001 - as above
-            return Failure(router._unexpected("the command could not be decided", raised, workflow, command))
         return cast("Success[WorkflowT, E] | Failure[R]", result)
 
-    def _unexpected(self, what: str, raised: Exception, workflow: object, command: object) -> UnexpectedError:
-        error = UnexpectedError(f"workflow {self._definition.name!r}: {what}")
+    def _refused(self, raised: Exception) -> InvalidDataError | RoutingError | UnexpectedError:
+        if isinstance(raised, InvalidDataError | RoutingError):
+            settle(raised)
+            return raised
+        error = UnexpectedError(f"workflow {self._definition.name!r}: the command could not be dispatched")
         error.__cause__ = raised
-        tell(self._observers, "failed", error, workflow, command)
         return error
 
     def _identify(self, workflow: object, id: str | None) -> str:
