@@ -16,6 +16,9 @@ settings.register_profile("here", deadline=None, suppress_health_check=[HealthCh
 settings.register_profile("ci", parent=settings.get_profile("here"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
+# `uv run pytest` and `pytest` are the same tests: what they start is told nothing of uv.
+os.environ.pop("UV_RUN_RECURSION_DEPTH", None)
+
 _unmarked: dict[str, float] = {}
 
 
