@@ -27,6 +27,9 @@ if sys.platform != "win32":
 VARIABLE: Final = "STATEWRIGHT_TEST_POSTGRES"
 """Environment variable with the connection string of a server to be used instead of one of our own."""
 
+PREFIX: Final = "statewright-postgres-"
+"""Of temporary folders; the process follows that made them."""
+
 OLDEST: Final = 13
 PATIENCE: Final = 60.0
 
@@ -212,7 +215,8 @@ def postgres_server(binaries: Binaries | None = None, *, durable: bool = False) 
     if given and binaries is None:
         yield PostgresServer(given)
         return
-    folder = Path(tempfile.mkdtemp(prefix="statewright-postgres-"))
+    remove_left_behind()
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     try:
         server = _made(folder, binaries or find_binaries(), durable=durable)
         server.start()
@@ -222,6 +226,24 @@ def postgres_server(binaries: Binaries | None = None, *, durable: bool = False) 
             server.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_left_behind() -> None:
+    """Remove what servers have left whose tests were killed; the servers themselves ended with them."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        owner = folder.name.removeprefix(PREFIX).split("-")[0]
+        if owner.isdigit() and not _is_alive(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _made(folder: Path, binaries: Binaries, *, durable: bool) -> PostgresServer:
