@@ -1,7 +1,7 @@
 """The SQLite store alone, without an executor, beside `sqlite3` used directly.
 
-One operation: read a workflow, decode it, add an item, encode it, save it with one event; durable when it returns. Every
-round runs all contenders, so that the ratios compare what the machine did at the same time.
+One operation: read a workflow, decode it, add an item, encode it, save it with one event; durable when it returns.
+Every round runs all contenders, so that the ratios compare what the machine did at the same time.
 
     python benchmarks/sqlite_store.py [--rounds 5] [--operations 4000]
 """
@@ -42,9 +42,8 @@ def run_raw(path: Path, operations: int) -> float:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("CREATE TABLE workflow (id TEXT PRIMARY KEY, version INTEGER, data TEXT)")
-    connection.execute(
-        "CREATE TABLE event (position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT, version INTEGER, type TEXT, data TEXT)"
-    )
+    columns = "position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT, version INTEGER, type TEXT, data TEXT"
+    connection.execute(f"CREATE TABLE event ({columns})")
     connection.execute("BEGIN")
     empty = json.dumps({"items": [ITEM] * 10})
     connection.executemany("INSERT INTO workflow VALUES (?, 1, ?)", [(id, empty) for id in IDS])
@@ -79,10 +78,10 @@ async def work(store: SQLiteStore, ids: list[str]) -> None:
         stored = await store.load(id)
         assert stored is not None
         now = datetime.now(UTC)
-        snapshot = WorkflowSnapshot(
-            id, "order", "Draft", decide(stored.snapshot.data), 1, stored.version + 1, stored.snapshot.created_at, now
-        )
-        command, event = RecordedMessage("AddItem", {"item": ITEM}), RecordedMessage("ItemAdded", {"item": ITEM})
+        text, began = json.dumps(decide(stored.snapshot.data)), stored.snapshot.created_at
+        snapshot = WorkflowSnapshot.of_text(id, "order", "Draft", text, 1, stored.version + 1, began, now)
+        said = json.dumps({"item": ITEM})
+        command, event = RecordedMessage.of_text("AddItem", said), RecordedMessage.of_text("ItemAdded", said)
         commit = NewCommit(new_id(), snapshot, command, (event,), now)
         await store.save(SaveOptions(id, snapshot, stored.version, (commit,), stored.commit_id))
 
@@ -113,7 +112,9 @@ def main() -> None:
             single = asyncio.run(run_store(Path(folder, "single.db"), options.operations, 1))
             many = asyncio.run(run_store(Path(folder, "many.db"), options.operations * 5, CALLERS))
         rounds.append((raw, single / raw, many / raw))
-        print(f"round {number + 1}: raw {raw:7,.0f}/s   1 caller {single / raw:5.2f} x   {CALLERS} callers {many / raw:5.2f} x")
+        print(
+            f"round {number + 1}: raw {raw:7,.0f}/s   1 caller {single / raw:5.2f} x   {CALLERS} callers {many / raw:5.2f} x"
+        )
     medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
     print(f"median:  raw {medians[0]:7,.0f}/s   1 caller {medians[1]:5.2f} x   {CALLERS} callers {medians[2]:5.2f} x")
 

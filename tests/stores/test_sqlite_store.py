@@ -167,6 +167,43 @@ async def test_what_waits_is_done_before_the_end(path: Path) -> None:
         assert await store.count() == 50
 
 
+async def test_a_close_that_is_cancelled_closes(path: Path) -> None:
+    """Whoever gives up waiting for the end does not keep it from coming."""
+    store = SQLiteStore(path)
+    await store.setup()
+    await store.count()
+    before = len(_threads())
+    closing = asyncio.ensure_future(store.close())
+    await asyncio.sleep(0)
+
+    closing.cancel()
+    await asyncio.gather(closing, return_exceptions=True)
+
+    assert not store.is_open
+    assert before >= 2
+    async with asyncio.timeout(PATIENCE):
+        while _threads():  # noqa: ASYNC110 - a thread does not tell a loop of its end
+            await asyncio.sleep(0.001)
+
+
+async def test_an_opening_that_is_cancelled_is_undone(path: Path) -> None:
+    """Whoever gives up opening a store leaves it closed."""
+    store = SQLiteStore(path)
+    opening_it = asyncio.ensure_future(store.setup())
+    await asyncio.sleep(0)
+
+    opening_it.cancel()
+    await asyncio.gather(opening_it, return_exceptions=True)
+
+    assert not store.is_open
+    async with store:
+        await store.save(opening())
+
+
+def _threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("statewright-sqlite")]
+
+
 async def test_a_call_that_comes_too_late_is_answered(path: Path) -> None:
     """What is put in after the thread has ended is refused by the very call."""
     store = SQLiteStore(path)
@@ -187,7 +224,7 @@ async def test_a_store_that_was_lost_ends_its_threads(path: Path) -> None:
     store = SQLiteStore(path)
     await store.setup()
     await store.count()
-    ours = [thread for thread in threading.enumerate() if thread.name.startswith("statewright-sqlite")]
+    ours = _threads()
     assert len(ours) >= 2
 
     del store

@@ -72,6 +72,7 @@ def connect(settings: Settings) -> sqlite3.Connection:
     )
     try:
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA fullfsync = ON")  # on macOS fsync alone leaves data in the drive's cache
         connection.execute("PRAGMA wal_autocheckpoint = 0")  # checkpoints are ours: they need the side lock
         # What is deleted is overwritten: a forgotten workflow must not be found in the file. Costs a write only where a
         # page gets free.

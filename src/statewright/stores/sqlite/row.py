@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from ..._engine.ports import RecordedAnswer, SaveOptions, StoredWorkflow
 from ..._model.commit import NO_METADATA, Commit, NewCommit, RecordedMessage, new_id
 from ..._model.plain import UnstorableError, to_text
-from ..._model.snapshot import WorkflowSnapshot
+from ..._model.snapshot import WorkflowSnapshot, born
 from ...errors import DataSource, InvalidDataError, Issue, StoreError
 
 Row: TypeAlias = tuple[Any, ...]  # what SQLite gives back; the columns' constraints say what it is
@@ -74,7 +74,7 @@ class _Times:
     __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._known: dict[int, str] = {}  # by identity: the hash of an aware datetime costs as much as its text
+        self._known: dict[int, str] = {}  # by identity, which is cheaper than to hash an aware datetime
 
     def text(self, moment: datetime) -> str:
         """Return a time as it is stored."""
@@ -206,7 +206,16 @@ def stored_workflow(row: Row) -> StoredWorkflow:
         StoreError: It was changed by hand, and is no workflow any more.
     """
     try:
-        return StoredWorkflow(_snapshot(row), row[5], row[8], datetime.fromisoformat(row[9]), bool(row[10]))
+        return born(
+            StoredWorkflow,
+            {
+                "snapshot": _snapshot(row),
+                "version": row[5],
+                "commit_id": row[8],
+                "entered_at": datetime.fromisoformat(row[9]),
+                "has_timers": bool(row[10]),
+            },
+        )
     except (TypeError, ValueError) as exc:
         raise _spoilt(row[0]) from exc
 

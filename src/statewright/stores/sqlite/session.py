@@ -44,7 +44,7 @@ class Session:
         self._writer.start()
         # A store that nobody closed, and nobody has any more, does not leave its threads behind.
         inboxes = [self._writer.inbox] if self._reader is None else [self._reader.inbox, self._writer.inbox]
-        weakref.finalize(self, _end, inboxes).atexit = False
+        weakref.finalize(self, _end, inboxes, self._glance).atexit = False
 
     @property
     def inbox(self) -> Inbox:
@@ -74,15 +74,18 @@ class Session:
 
     async def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run a function that reads one page; it holds up no save, but in memory, where there is one connection."""
-        if self._reader is None:
+        if self._reader is None or self.is_forked:
             return await self.write(lambda database: function(database.connection))
         self._reader.start()
         return await _perform(self._reader.inbox, function)
 
     async def close(self) -> None:
         """Let both threads finish what they were given, and end."""
-        if self.is_forked:
-            return
+        if not self.is_forked:
+            await asyncio.shield(self._finish())
+
+    async def _finish(self) -> None:
+        # The writer closes last: with the last connection SQLite makes a checkpoint, and that needs the side lock.
         if self._glance is not None:
             self._glance.close()
         if self._reader is not None:
@@ -106,7 +109,9 @@ class Session:
             self._reader.inbox.replace(_FORKED)
 
 
-def _end(inboxes: Sequence[Inbox]) -> None:
+def _end(inboxes: Sequence[Inbox], glance: Glance | None) -> None:
+    if glance is not None:
+        glance.close()
     for inbox in inboxes:
         inbox.end()
 

@@ -27,7 +27,7 @@ except ImportError:  # pragma: no cover - Windows: SQLite's own locks alone keep
 _logger = logging.getLogger("statewright.sqlite")
 
 _FIRST_NAP: Final = 0.0001
-_LONGEST_NAP: Final = 0.002
+_LONGEST_NAP: Final = 0.001
 SAFE_LIBRARY: Final = (3, 51, 3)
 
 

@@ -114,7 +114,8 @@ class SQLiteStore(SQLiteAgenda):
     @property
     def is_open(self) -> bool:
         """Whether the store can be used."""
-        return self._session is not None
+        session = self._session
+        return session is not None and not session.is_forked
 
     async def __aenter__(self) -> Self:
         """Open the store, and set it up unless `auto_setup` is off. Inside another `async with` of it, do nothing.
@@ -122,13 +123,7 @@ class SQLiteStore(SQLiteAgenda):
         Raises:
             StoreError: The file cannot be opened, or is not one of ours; the message says what to do.
         """
-        session = await self._open()
-        try:
-            await session.write(schema.upgrade if self._auto_setup else schema.check)
-        except BaseException:
-            if not self._entered:
-                await self.close()
-            raise
+        await self._ready(schema.upgrade if self._auto_setup else schema.check)
         self._entered += 1
         return self
 
@@ -146,14 +141,7 @@ class SQLiteStore(SQLiteAgenda):
         Raises:
             StoreError: The file cannot be opened, or its schema is newer than this code.
         """
-        was_open = self.is_open
-        session = await self._open()
-        try:
-            await session.write(schema.upgrade)
-        except BaseException:
-            if not was_open:
-                await self.close()
-            raise
+        await self._ready(schema.upgrade)
 
     async def close(self) -> None:
         """Finish what was begun, and close the file; it may be opened again."""
@@ -162,6 +150,17 @@ class SQLiteStore(SQLiteAgenda):
             self._entered = 0
         if session is not None:
             await session.close()
+
+    async def _ready(self, check: Callable[[Database], None]) -> None:
+        """Open the file if it is not open, and see to its schema; what fails leaves the store as it was."""
+        was_open = self.is_open
+        try:
+            session = await self._open()
+            await session.write(check)
+        except BaseException:
+            if not was_open:
+                await self.close()
+            raise
 
     async def _open(self) -> Session:
         with self._gate:
