@@ -95,7 +95,7 @@ async def run_store(path: Path, operations: int, callers: int) -> float:
         began = time.perf_counter()
         await asyncio.gather(*(work(store, ids) for ids in picks))
         elapsed = time.perf_counter() - began
-        assert len(await store.commits(limit=operations * 2)) == WORKFLOWS + sum(map(len, picks))
+        assert len(await store.commits(limit=operations + WORKFLOWS)) == WORKFLOWS + sum(map(len, picks))
     return operations / elapsed
 
 
@@ -112,11 +112,13 @@ def main() -> None:
             single = asyncio.run(run_store(Path(folder, "single.db"), options.operations, 1))
             many = asyncio.run(run_store(Path(folder, "many.db"), options.operations * 5, CALLERS))
         rounds.append((raw, single / raw, many / raw))
-        print(
-            f"round {number + 1}: raw {raw:7,.0f}/s   1 caller {single / raw:5.2f} x   {CALLERS} callers {many / raw:5.2f} x"
-        )
-    medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
-    print(f"median:  raw {medians[0]:7,.0f}/s   1 caller {medians[1]:5.2f} x   {CALLERS} callers {medians[2]:5.2f} x")
+        print(f"round {number + 1}: {_line(*rounds[-1])}")
+    raw, single, many = (statistics.median(column) for column in zip(*rounds, strict=True))
+    print(f"median:  {_line(raw, single, many)}")
+
+
+def _line(raw: float, single: float, many: float) -> str:
+    return f"raw {raw:7,.0f}/s   1 caller {single:5.2f} x   {CALLERS} callers {many:5.2f} x"
 
 
 if __name__ == "__main__":
