@@ -1,0 +1,184 @@
+"""A whole application: definitions, health, dead letters, and the console."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI
+from fastapi.params import Depends as Dependency
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from .._engine.executor import WorkflowExecutor
+from ..errors import DefinitionError
+from . import openapi
+from .desk import Desk
+from .feed import Feed
+from .guard import Guard
+from .problem import Problem, unexpected
+from .router import Options, routes_of
+from .view import Json
+
+_log: Final = logging.getLogger("statewright.http")
+_RESERVED: Final = frozenset({"console", "healthz", "metrics", "readyz"})
+_PATIENCE: Final = 5.0
+"""Seconds that the store has to answer when it is asked whether it is there."""
+
+
+def create_app(
+    executors: Iterable[WorkflowExecutor[Any]],
+    *,
+    console: bool = True,
+    token: str | None = None,
+    dependencies: Sequence[Dependency] = (),
+    actor: Callable[..., Any] | None = None,
+    require_if_match: bool = False,
+    max_body: int = 1_048_576,
+    heartbeat: float = 15.0,
+    loopback_only: bool = False,
+) -> FastAPI:
+    """Return an application that serves definitions, with health endpoints, dead letters and the console.
+
+    The store is opened with the application, and closed with it, unless it is open already.
+
+    Args:
+        executors: One for each definition, all over one store.
+        console: Serve the console at `/console`.
+        token: Has to be shown on every request: as `Authorization: Bearer`, or in a browser once, on a page that asks
+            for it. `None`: nobody is asked.
+        dependencies: FastAPI dependencies of every route but health.
+        actor: As for `create_router`.
+        require_if_match: As for `create_router`.
+        max_body: As for `create_router`.
+        heartbeat: As for `create_router`.
+        loopback_only: Answer only requests to `localhost`, `127.0.0.1` and `[::1]`.
+
+    Raises:
+        DefinitionError: There is no executor, two are of one definition or over different stores, a definition has
+            the name of a page of the application, or the token is empty.
+    """
+    served = _checked(executors)
+    if token is not None and not token.strip():
+        raise DefinitionError("create_app: the token is empty, so that anybody could show it")
+    store, feed = served[0].store, Feed(served[0].store)
+    app = FastAPI(
+        title="Statewright",
+        summary="Workflows over HTTP.",
+        docs_url=None,  # its pages would fetch scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lambda _: _open(store),
+        exception_handlers={HTTPException: _http_problem, Exception: _unexpected},
+    )
+    app.add_middleware(Guard, token=token, is_local=loopback_only)
+    app.include_router(_health(store))
+    app.include_router(Desk(store, served).routes(dependencies))
+    if console:
+        _add_console(app, served, store)
+    options = Options(actor, require_if_match, max_body, heartbeat)
+    for executor in served:
+        app.include_router(routes_of(executor, feed, options, dependencies))
+    return app
+
+
+def _checked(executors: Iterable[WorkflowExecutor[Any]]) -> list[WorkflowExecutor[Any]]:
+    found = list(executors)
+    for each in found:
+        if not isinstance(each, WorkflowExecutor):
+            raise DefinitionError(f"create_app takes WorkflowExecutors, found {type(each).__name__}")
+    names = [each._definition.name for each in found]
+    if not found:
+        raise DefinitionError("create_app needs an executor at least")
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise DefinitionError(f"create_app: there is more than one executor of workflow {min(twice)!r}")
+    if taken := _RESERVED.intersection(names):
+        raise DefinitionError(
+            f"create_app: /{min(taken)} is a page of the application, so that workflow {min(taken)!r} cannot be served "
+            "under its name; include create_router(executor) in an application of your own, under a prefix"
+        )
+    if any(each.store is not found[0].store for each in found):
+        raise DefinitionError("create_app serves executors over one store; make an application for each store")
+    return found
+
+
+@asynccontextmanager
+async def _open(store: Any) -> AsyncGenerator[None]:
+    if not hasattr(store, "__aenter__") or getattr(store, "is_open", False):
+        yield
+        return
+    async with store:
+        yield
+
+
+def _health(store: Any) -> APIRouter:
+    router = APIRouter(tags=["health"])
+    fine = openapi.record({"status": {"const": "ok"}})
+
+    async def healthz() -> Response:
+        """Say that the process is alive."""
+        return Json({"status": "ok"})
+
+    async def readyz() -> Response:
+        """Say whether the store answers."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await store.load("statewright-readyz")
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the store did not answer
+            _log.warning("the store does not answer: %s", type(exc).__name__)
+            detail = "the store does not answer"
+            return Problem(503, "StoreUnavailableError", "Not ready", detail, category="store")
+        return Json({"status": "ok"})
+
+    for endpoint, statuses in ((healthz, ()), (readyz, (503,))):
+        router.add_api_route(
+            f"/{endpoint.__name__}",
+            endpoint,
+            responses={200: openapi.answer("All is well.", fine), **openapi.problems(*statuses)},
+            operation_id=endpoint.__name__,
+        )
+    return router
+
+
+def _add_console(app: FastAPI, executors: list[WorkflowExecutor[Any]], store: Any) -> None:
+    try:
+        from ..console import create_console  # noqa: PLC0415 - who serves no console needs none
+    except ModuleNotFoundError as exc:
+        if exc.name != "statewright.console":
+            raise
+        raise DefinitionError("this installation has no console (statewright.console): pass console=False") from exc
+
+    async def to_console(request: Request) -> Response:
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/console/")
+
+    for path in ("/", "/console"):
+        app.add_api_route(path, to_console, include_in_schema=False)
+    app.mount("/console", create_console(executors, store))
+
+
+async def _http_problem(_: Request, exc: Exception) -> Response:
+    """Answer with what a route, a dependency or the framework raised."""
+    if not isinstance(exc, HTTPException):
+        raise exc
+    status = exc.status_code
+    is_text = isinstance(exc.detail, str)
+    detail = exc.detail if is_text else "see errors"
+    facts = {} if is_text else {"errors": exc.detail}
+    title, category = _HTTP.get(status, ("Not answered", "request"))
+    return Problem(status, f"Http{status}", title, detail, category=category, facts=facts, headers=exc.headers)
+
+
+_HTTP: Final = {
+    401: ("Unauthorized", "access"),
+    403: ("Forbidden", "access"),
+    404: ("Not found", "not_found"),
+    405: ("Method not allowed", "router"),
+}
+
+
+async def _unexpected(_: Request, __: Exception) -> Response:
+    return unexpected()

@@ -1,0 +1,54 @@
+"""Routes whose ids may hold anything: a slash that was percent-encoded does not divide."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import unquote
+
+from fastapi.routing import APIRoute
+from starlette.routing import Match
+from starlette.types import Scope
+
+WORDS: Final = frozenset({"counts", "definition", "stream"})
+"""What stands where an id may stand. An id of this spelling is sent with a percent-encoded letter (`%73tream`)."""
+
+# Lone surrogates: no path that was sent as UTF-8 decodes to them.
+_SLASH: Final = "\ud800"
+_SPELLED: Final = "\ud801"
+
+
+class IdRoute(APIRoute):
+    """A route that is found by the path as it was sent, so that `%2F` belongs to the id."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Return whether the route serves a request, and what it found in the path."""
+        if scope["type"] != "http":
+            return super().matches(scope)
+        match, found = super().matches({**scope, "path": _divided(scope)})
+        if "path_params" in found:
+            found["path_params"] = {name: _decoded(value) for name, value in found["path_params"].items()}
+        return match, found
+
+
+def _divided(scope: Scope) -> str:
+    """Return the path with only those slashes that divide it."""
+    path: str = scope["path"]
+    raw: bytes | None = scope.get("raw_path")
+    if raw is None:
+        return path
+    sent = raw.partition(b"?")[0].decode("latin-1")
+    if unquote(sent) != path:
+        return path  # somebody rewrote the path, and left what was sent as it was
+    return "/".join(map(_segment, sent.split("/")))
+
+
+def _segment(sent: str) -> str:
+    # Bytes that are no UTF-8 become lone surrogates, which no id may hold: they are refused with the id.
+    text = unquote(sent, errors="surrogateescape")
+    if text in WORDS and text != sent:
+        return _SPELLED + text
+    return text.replace("/", _SLASH)
+
+
+def _decoded(value: Any) -> Any:
+    return value.replace(_SLASH, "/").removeprefix(_SPELLED) if isinstance(value, str) else value
