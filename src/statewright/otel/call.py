@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -92,7 +92,7 @@ class _Calls:
         return result
 
     @contextmanager
-    def _call(self, id: Any, command: str | None, metadata: Any) -> Iterator[_Call]:
+    def _call(self, id: Any, command: str | None, metadata: Any) -> Generator[_Call]:
         shared = {ATTR_DEFINITION: self._definition.name} | ({ATTR_COMMAND: command} if command is not None else {})
         attributes = shared | ({ATTR_WORKFLOW_ID: id} if isinstance(id, str) else {})
         began = time.perf_counter()

@@ -67,6 +67,8 @@ def describe(span: trace.Span, result: Any) -> None:
             span.set_attribute(name.ATTR_EVENTS, len(events))
         case Failure(error=error):
             fail(span, error)
+        case _:
+            pass  # a timer that does not stand any more has nothing to say
 
 
 def fail(span: trace.Span, error: BaseException) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -219,7 +219,7 @@ def _literal(value: str | None, connection: AsyncConnection[Any]) -> str:
 
 
 @asynccontextmanager
-async def _cancelled_after(connection: AsyncConnection[Any], seconds: float) -> AsyncIterator[None]:
+async def _cancelled_after(connection: AsyncConnection[Any], seconds: float) -> AsyncGenerator[None]:
     """Ask the server to give up what takes too long: the caller's connection itself is not ours to cut."""
     loop = asyncio.get_running_loop()
     asking: list[asyncio.Task[None]] = []

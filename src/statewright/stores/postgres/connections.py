@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -243,7 +243,7 @@ class Connections:
             self._close_later(self._idle.pop())
 
     @asynccontextmanager
-    async def borrow(self, patience: float) -> AsyncIterator[Link]:
+    async def borrow(self, patience: float) -> AsyncGenerator[Link]:
         """Use a connection for the length of a block; after a failure it is kept only if it is as before."""
         link = await self.acquire(patience)
         try:

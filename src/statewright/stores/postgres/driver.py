@@ -10,6 +10,6 @@ def require_psycopg() -> None:
         ImportError: It is not; says how to install it.
     """
     try:
-        import psycopg  # noqa: F401, PLC0415 - imported late: the core does without it
+        import psycopg  # noqa: F401, PLC0415  # pyright: ignore[reportUnusedImport] - late: the core does without it
     except ImportError as exc:
         raise ImportError('PostgresStore needs psycopg 3: pip install "statewright[postgres]"') from exc

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -75,7 +75,7 @@ class Herald:
             pass  # those who wait poll anyway
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator[None]:
+    async def listening(self) -> AsyncGenerator[None]:
         """Listen for the length of a block, on one connection for all such blocks."""
         self._listeners += 1
         if self._listening is None and self._runner.connections.size >= _LEAST_CONNECTIONS:

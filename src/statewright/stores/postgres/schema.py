@@ -45,7 +45,11 @@ class Migration:
 @cache
 def migrations() -> tuple[Migration, ...]:
     """Return all steps in order."""
-    files = (file for file in (resources.files(__package__) / "migrations").iterdir() if file.name.endswith(".sql"))
+    files = (
+        file
+        for file in (resources.files("statewright.stores.postgres") / "migrations").iterdir()
+        if file.name.endswith(".sql")
+    )
     steps: list[Migration] = []
     for file in sorted(files, key=lambda file: file.name):
         number, _, name = file.name.removesuffix(".sql").partition("_")

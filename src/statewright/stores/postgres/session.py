@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ class Settings:
                     "PostgresStore was given a connection string that libpq does not take; expected "
                     "'postgresql://user@host/database' or 'host=... dbname=...'"
                 ) from None
-        elif not (callable(getattr(self.source, "getconn", None)) and asyncio.iscoroutinefunction(self.source.getconn)):
+        elif not (callable(getattr(self.source, "getconn", None)) and inspect.iscoroutinefunction(self.source.getconn)):
             raise DefinitionError(
                 "PostgresStore takes a connection string or a psycopg_pool.AsyncConnectionPool, found "
                 f"{type(self.source).__name__}"

@@ -72,7 +72,7 @@ class Statements:
 
 @cache
 def _texts() -> tuple[tuple[str, str], ...]:
-    files = (resources.files(__package__) / name for name in ("queries.sql", "agenda.sql"))
+    files = (resources.files("statewright.stores.postgres") / name for name in ("queries.sql", "agenda.sql"))
     found: list[tuple[str, str]] = []
     for file in files:
         _, *parts = _NAME.split(file.read_text(encoding="utf-8"))
