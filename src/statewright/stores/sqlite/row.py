@@ -50,52 +50,56 @@ def rows_of(options: SaveOptions) -> SaveRows:
     Raises:
         InvalidDataError: Metadata that is not plain, or a time out of range.
     """
-    commits = options.commits
-    times = _Times()
     try:
-        rows = [_commit_row(commit, times) for commit in commits]
-        commit_id = commits[-1].id if commits else new_id()
-        workflow = _workflow_row(options, commit_id, times)
-        answers = [_answer_row(commit, times) for commit in commits if commit.idempotency_key is not None]
+        return _rows_of(options)
     except UnstorableError as exc:
         raise InvalidDataError("argument", (Issue(("metadata", *exc.path), exc.found, "unstorable"),)) from exc
     except OverflowError as exc:
         raise InvalidDataError("state", (Issue((), "a time that is out of range in UTC", "datetime"),)) from exc
-    size = len(options.snapshot.text)
-    for commit in commits:
-        size += len(commit.snapshot.text)
-    has_timer_writes = options.renamed is not None or any(commit.timers for commit in commits)
-    return SaveRows(commit_id, workflow, rows, answers, size, has_timer_writes)
 
 
-class _Times:
-    """Times as text, each written once: a save names few moments, and those often."""
-
-    __slots__ = ("_known",)
-
-    def __init__(self) -> None:
-        self._known: dict[int, str] = {}  # by identity, which is cheaper than to hash an aware datetime
-
-    def text(self, moment: datetime) -> str:
-        """Return a time as it is stored."""
-        text = self._known.get(id(moment))
-        if text is None:
-            text = self._known[id(moment)] = time_text(moment)
-        return text
-
-
-def _workflow_row(options: SaveOptions, commit_id: str, times: _Times) -> Row:
+def _rows_of(options: SaveOptions) -> SaveRows:
+    # Once for each command, so that each time is written once: a save names few moments, and those often.
     snapshot = options.snapshot
-    entered, began = _entered(options.commits)
+    created, updated = time_text(snapshot.created_at), time_text(snapshot.updated_at)
+    rows = SaveRows(options.commits[-1].id if options.commits else new_id(), (), [], [], len(snapshot.text))
+    began: str | None = None
+    entered: str | None = None
+    before: WorkflowSnapshot | None = None
+    for commit in options.commits:
+        own = commit.snapshot
+        times = (
+            created if own.created_at is snapshot.created_at else time_text(own.created_at),
+            updated if own.updated_at is snapshot.updated_at else time_text(own.updated_at),
+        )
+        if before is None:
+            began = times[1]
+        elif own.state != before.state:
+            entered = times[1]
+        before = own
+        _add_commit(rows, commit, times)
+    rows.has_timer_writes = rows.has_timer_writes or options.renamed is not None
+    rows.workflow = _workflow_row(options, rows.commit_id, (created, updated), (entered, began))
+    return rows
+
+
+def _workflow_row(
+    options: SaveOptions, commit_id: str, times: tuple[str, str], since: tuple[str | None, str | None]
+) -> Row:
+    """Return the workflow as parameters of the statements that save it.
+
+    `since` tells since when the workflow is in its state, as far as its commits do: the time of the last change of
+    state among them, and that of the first commit, which counts if the stored row is in another state. Where nothing
+    happened there is neither: a migration that renames a state does not enter it.
+    """
+    snapshot = options.snapshot
     return (
         snapshot.text,
         snapshot.model_version,
         snapshot.version,
         commit_id,
-        times.text(snapshot.created_at),
-        times.text(snapshot.updated_at),
-        entered and times.text(entered),
-        began and times.text(began),
+        *times,
+        *since,
         snapshot.state,
         snapshot.definition,
         options.expected_commit_id,
@@ -105,43 +109,34 @@ def _workflow_row(options: SaveOptions, commit_id: str, times: _Times) -> Row:
     )
 
 
-def _entered(commits: Sequence[NewCommit]) -> tuple[datetime | None, datetime | None]:
-    """Return when the last state was entered, by what the commits themselves tell.
-
-    The first time stands where a commit came from another state than the last one's. The second is that of the first
-    commit, which entered the state if the stored row is in another one.
-    """
-    if not commits:
-        return None, None  # nothing happened: a migration that renames a state does not enter it
-    if len(commits) > 1:
-        for before, after in zip(commits[-2::-1], commits[:0:-1], strict=True):
-            if before.snapshot.state != after.snapshot.state:
-                return after.snapshot.updated_at, None
-    return None, commits[0].snapshot.updated_at
-
-
-def _commit_row(commit: NewCommit, times: _Times) -> Row:
+def _add_commit(rows: SaveRows, commit: NewCommit, times: tuple[str, str]) -> None:
     snapshot, command = commit.snapshot, commit.command
-    return (
-        commit.id,
-        snapshot.id,
-        snapshot.version,
-        snapshot.definition,
-        None if command is None else command.type,
-        None if command is None else command.text,
-        _events_text(commit.events),
-        snapshot.state,
-        snapshot.text,
-        snapshot.model_version,
-        to_text(commit.metadata) if commit.metadata else "{}",
-        commit.idempotency_key,
-        times.text(snapshot.created_at),
-        times.text(snapshot.updated_at),
-        times.text(commit.recorded_at),
+    events = _events_text(commit.events)
+    rows.size += len(snapshot.text)
+    rows.has_timer_writes = rows.has_timer_writes or bool(commit.timers)
+    rows.commits.append(
+        (
+            commit.id,
+            snapshot.id,
+            snapshot.version,
+            snapshot.definition,
+            None if command is None else command.type,
+            None if command is None else command.text,
+            events,
+            snapshot.state,
+            snapshot.text,
+            snapshot.model_version,
+            to_text(commit.metadata) if commit.metadata else "{}",
+            commit.idempotency_key,
+            *times,
+            times[1] if commit.recorded_at is snapshot.updated_at else time_text(commit.recorded_at),
+        )
     )
+    if commit.idempotency_key is not None:
+        rows.answers.append(_answer_row(commit, events, times))
 
 
-def _answer_row(commit: NewCommit, times: _Times) -> Row:
+def _answer_row(commit: NewCommit, events: str, times: tuple[str, str]) -> Row:
     snapshot, command = commit.snapshot, commit.command
     return (
         snapshot.id,
@@ -153,16 +148,15 @@ def _answer_row(commit: NewCommit, times: _Times) -> Row:
         snapshot.text,
         snapshot.model_version,
         snapshot.version,
-        times.text(snapshot.created_at),
-        times.text(snapshot.updated_at),
-        _events_text(commit.events),
+        *times,
+        events,
     )
 
 
 def _events_text(events: Sequence[RecordedMessage]) -> str:
     if not events:
         return "[]"
-    return "[" + ",".join(f'{{"type":{_name_text(event.type)},"data":{event.text}}}' for event in events) + "]"
+    return "[" + ",".join([f'{{"type":{_name_text(event.type)},"data":{event.text}}}' for event in events]) + "]"
 
 
 def time_text(moment: datetime) -> str:
