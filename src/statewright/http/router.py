@@ -211,7 +211,7 @@ class _Faces:
 
     async def _execute(self, request: Request, id: str, command: str) -> Response:
         condition = read_condition(request, is_required=self._options.require_if_match)
-        key = request.headers.get("idempotency-key")
+        key = _key(request)
         message = {"type": command, "payload": await read_payload(request, self._options.max_body)}
         metadata = getattr(request.state, "statewright_metadata", None)
 
@@ -337,6 +337,12 @@ class _Faces:
         if not isinstance(store, Catalog):
             raise lacks(store, "list workflows", "find, count and count_by_state", "Catalog")
         return store
+
+
+def _key(request: Request) -> str | None:
+    sent = request.headers.get("idempotency-key")
+    # Headers are read as Latin-1, whatever they hold.
+    return None if sent is None else sent.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
 def _adding(router: APIRouter, name: str) -> Callable[..., None]:
