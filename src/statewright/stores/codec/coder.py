@@ -71,19 +71,19 @@ class Coder:
         return {_ENCODED: self._seal(to_text(dict(mapping)), _place(role, id))}
 
     def _decode_mapping(self, mapping: Mapping[str, Any], id: str, role: str) -> Mapping[str, Any]:
-        if not mapping or (self._accept_plain and mapping.keys() != {_ENCODED}):
+        if not mapping or (self._accept_plain and list(mapping) != [_ENCODED]):
             return mapping
         opened: Mapping[str, Any] = to_value(self._open(mapping.get(_ENCODED), _place(role, id)))
         return opened
 
     def _encode_snapshot(self, snapshot: WorkflowSnapshot) -> WorkflowSnapshot:
         text = self._encode(snapshot.text, snapshot.id, f"state at version {snapshot.version}")
-        return WorkflowSnapshot.of_text(**{**vars(snapshot), "text": text})
+        return _with_text(snapshot, text)
 
     def snapshot(self, snapshot: WorkflowSnapshot) -> WorkflowSnapshot:
         """Return a snapshot decoded."""
         text = self._decode(snapshot.text, snapshot.id, f"state at version {snapshot.version}")
-        return WorkflowSnapshot.of_text(**{**vars(snapshot), "text": text})
+        return _with_text(snapshot, text)
 
     # --- saves -----------------------------------------------------------------------------------------------------
 
@@ -220,6 +220,11 @@ class Coder:
             command=None if command is None else self._decode_message(command, letter.workflow_id, role),
             error=self._decode_mapping(letter.error, "", "error of a dead letter"),
         )
+
+
+def _with_text(snapshot: WorkflowSnapshot, text: str) -> WorkflowSnapshot:
+    facts: dict[str, Any] = {**vars(snapshot), "text": text}
+    return WorkflowSnapshot.of_text(**facts)
 
 
 def _place(role: str, id: str) -> str:
