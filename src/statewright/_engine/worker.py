@@ -101,7 +101,8 @@ class Worker:
         finally:
             stopping.set()
             for task in tasks:
-                task.cancel()  # those in the middle of a step finish it first
+                if not task.cancelling():  # a second time would interrupt the step that it is finishing
+                    task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._release()
 
