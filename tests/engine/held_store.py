@@ -49,12 +49,12 @@ class HeldStore:
 
     async def until_saving(self) -> None:
         """Wait until a save is held."""
-        while not self._held:
+        while not self._held:  # noqa: ASYNC110 - one turn of the loop at a time, no clock
             await asyncio.sleep(0)
 
     async def until_loading(self) -> None:
         """Wait until a load is held."""
-        while not self._held_loads:
+        while not self._held_loads:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0)
 
     def let_load(self, error: Exception | None = None) -> None:
