@@ -1,0 +1,1 @@
+"""Workflows to read and to run, each with its tests in `tests/examples`."""

@@ -1,0 +1,1 @@
+"""Eleven states, systems of others, deadlines, and data that stays on the server."""

@@ -1,0 +1,1 @@
+"""Articles that reviewers read, two workflows, and what follows from one for the other."""

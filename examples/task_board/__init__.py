@@ -1,0 +1,1 @@
+"""The quick start: a board of tasks."""
