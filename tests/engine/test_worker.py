@@ -259,7 +259,7 @@ async def test_a_paused_worker_that_wakes_up_late(make_store: Any, tmp_path: Pat
         async def effects() -> list[Any]:
             return await booked(town.ledgers) if what == "delivery" else await rung(town.bells)
 
-        process = WorkerProcess(store, notes, lease=0.3)
+        process = WorkerProcess(store, notes, lease=1.0, publishes=False)
         try:
             await asyncio.to_thread(process.wait_until_stopped)
             fence = await _taken_over(store, role)

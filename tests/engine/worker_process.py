@@ -28,7 +28,8 @@ PATIENCE = 60.0
 class Notes(Observer):
     """A file that many processes add lines to."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, store: Any) -> None:
+        self._store = store
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self.has_stopped = False
 
@@ -49,6 +50,9 @@ class Notes(Observer):
         result = await call_next()
         if str(name) == str(STOP) and not self.has_stopped:
             self.has_stopped = True
+            # SQLite's lock is the file's: a process that is stopped inside a transaction would stop all others. After a
+            # write of its own the writer is idle, because nothing else here writes.
+            await self._store.start_reader("publisher:nobody", 0)
             os.kill(os.getpid(), signal.SIGSTOP)
         return result
 
@@ -81,10 +85,10 @@ def place_of(store: Any) -> dict[str, str]:
     return {"dsn": settings.source, "schema": settings.schema}
 
 
-async def work(place: dict[str, str], notes_path: str, lease: float) -> None:
+async def work(place: dict[str, str], notes_path: str, lease: float, *, publishes: bool) -> None:
     """Work until the process is told to end."""
-    notes = Notes(notes_path)
     async with store_at(place) as store:
+        notes = Notes(notes_path, store)
         executors: list[WorkflowExecutor[Any]] = []
         for router in (shop_router(), ledger_router(), bell_router()):
             executor: WorkflowExecutor[Any] = WorkflowExecutor(router, store)
@@ -93,7 +97,7 @@ async def work(place: dict[str, str], notes_path: str, lease: float) -> None:
             store,
             executors,
             reactors=booking(),
-            publishers=[NotingPublisher(notes)],
+            publishers=[NotingPublisher(notes)] if publishes else [],
             start=0,
             lease=timedelta(seconds=lease),
             poll=timedelta(milliseconds=50),
@@ -107,8 +111,8 @@ async def work(place: dict[str, str], notes_path: str, lease: float) -> None:
 class WorkerProcess:
     """The same, as its parent sees it."""
 
-    def __init__(self, store: Any, notes: Path, *, lease: float) -> None:
-        words = [json.dumps(place_of(store)), str(notes), str(lease)]
+    def __init__(self, store: Any, notes: Path, *, lease: float, publishes: bool = True) -> None:
+        words = [json.dumps(place_of(store)), str(notes), str(lease), "yes" * publishes]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.engine.worker_process", *words], cwd=ROOT, stdin=subprocess.DEVNULL
         )
@@ -148,4 +152,4 @@ class WorkerProcess:
 
 
 if __name__ == "__main__":
-    asyncio.run(work(json.loads(sys.argv[1]), sys.argv[2], float(sys.argv[3])))
+    asyncio.run(work(json.loads(sys.argv[1]), sys.argv[2], float(sys.argv[3]), publishes=bool(sys.argv[4])))
