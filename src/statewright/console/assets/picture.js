@@ -1,0 +1,43 @@
+// The machine's picture: counts, the state that a workflow is in, and what is moving.
+
+import { find, flash } from "./dom.js";
+
+const states = (root) => root.querySelectorAll(".machine .state");
+
+export function setCounts(counts, root = document) {
+  for (const element of states(root)) {
+    const count = counts[element.dataset.state] ?? 0;
+    const text = find(".count", element);
+    if (!text || text.textContent === String(count)) continue;
+    text.textContent = count;
+    const words = `${element.dataset.state}: ${count}`;
+    element.setAttribute("aria-label", words);
+    find("title", element).textContent = words;
+    flash(element);
+  }
+}
+
+export function mark(name, reached = []) {
+  for (const element of states(document)) {
+    const { state } = element.dataset;
+    element.classList.toggle("is-current", state === name);
+    element.classList.toggle("is-past", state !== name && reached.includes(state));
+    if (state === name) element.setAttribute("aria-current", "true");
+    else element.removeAttribute("aria-current");
+    element.setAttribute("aria-label", state === name ? `${state}: current state` : state);
+  }
+}
+
+export function select(name) {
+  for (const element of states(document)) element.classList.toggle("is-chosen", element.dataset.state === name);
+}
+
+/** Light up the way that a command took, where there is one. */
+export function travel(command, target, source) {
+  for (const element of document.querySelectorAll(".machine .line, .machine .label")) {
+    const { commands, target: to, source: from } = element.dataset;
+    if (to === target && commands.split("/").includes(command) && (source === undefined || from === source)) {
+      flash(element, "travelled");
+    }
+  }
+}
