@@ -6,7 +6,7 @@ import asyncio
 import heapq
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -67,6 +67,7 @@ class Shift:
         stories: The day.
         callers: How many callers there are at the same time.
         on_progress: Told after each moment how many commands it had.
+        before_moment: Awaited before each moment; what sets the pace. Without it a day goes by as fast as it can.
     """
 
     def __init__(
@@ -76,8 +77,10 @@ class Shift:
         *,
         callers: int = 64,
         on_progress: Callable[[int], None] = lambda _: None,
+        before_moment: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._executor = executor
+        self._before_moment = before_moment
         self._stories = stories
         self._on_progress = on_progress
         self._ahead = [(story.moments[0].at, number, 0) for number, story in enumerate(stories)]
@@ -101,6 +104,8 @@ class Shift:
             _clock_on_the_wall.set(at)
             story = self._stories[number]
             moment = story.moments[step]
+            if self._before_moment is not None:
+                await self._before_moment()
             await self._live(story, moment, number)
             self._on_progress(len(moment.sends))
             if step + 1 < len(story.moments):

@@ -53,6 +53,15 @@ def demo(
         str | None,
         typer.Option("--store", "-s", metavar="FILE", help=f"A new SQLite file. Default: {FILE}, which is replaced."),
     ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Let the day go on slowly, and watch it in the web console.")
+    ] = False,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="With --serve: where to listen; 0: where there is room.")
+    ] = 8700,
+    rate: Annotated[
+        float, typer.Option("--rate", min=0.1, max=1000, help="With --serve: so much happens in a second.")
+    ] = 12,
     json: JsonOption = False,
 ) -> None:
     """Execute a day of orders, then kill a process in mid-write.
@@ -64,6 +73,9 @@ def demo(
     The file stays, to be looked at with the other commands.
     """
     path = _made_room(store)
+    if serve:
+        _serve(path, orders=orders, seed=seed, rate=rate, port=port)
+        return
     stories = make_day(orders, seed, (datetime.now(UTC) - timedelta(days=1)).date())
     if not json:
         console().print(f"A day in the shop: {orders:,} orders (seed {seed}), {callers} callers at once, into {path}")
@@ -78,6 +90,23 @@ def demo(
         view.print_recovery(recovery, surprises, following)
     if day.report.surprises or surprises or not recovery.is_whole:
         raise typer.Exit(WRONG)
+
+
+def _serve(path: Path, *, orders: int, seed: int, rate: float, port: int) -> None:
+    try:
+        from ...demo.serve import serve_day  # noqa: PLC0415 - a web server is not installed with the command line
+    except ImportError as exc:
+        raise Complaint(f'demo --serve needs a web server: pip install "statewright[cli,http]" ({exc})') from exc
+
+    def ready(address: str) -> None:
+        console().print(f"A day in the shop, live: {address}  (stop it with Ctrl-C; the orders are in {path})")
+
+    try:
+        asyncio.run(serve_day(path, orders=orders, seed=seed, rate=rate, port=port, on_ready=ready))
+    except OSError as exc:
+        if exc.filename is None:
+            raise
+        raise Complaint(f"{exc.filename}: {exc.strerror}; name another one with --port, or --port 0") from exc
 
 
 def _made_room(store: str | None) -> Path:
