@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .commands import check, demo, diagram, execute, history, migrate, schema, show
+from .commands import check, demo, diagram, execute, history, migrate, schema, serve, show
 from .commands import list as list_
 from .program import Program
 from .version import print_version
@@ -14,6 +14,7 @@ from .version import print_version
 TRY = "Try it"
 LOOK = "Look at what is stored"
 ACT = "Change what is stored"
+SERVE = "Put it in front of people"
 DEFINE = "Look at a definition"
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ app.command("show", rich_help_panel=LOOK)(show.show)
 app.command("history", rich_help_panel=LOOK)(history.history)
 app.command("execute", rich_help_panel=ACT)(execute.execute)
 app.command("migrate", rich_help_panel=ACT)(migrate.migrate)
+app.command("serve", rich_help_panel=SERVE)(serve.serve)
 app.command("diagram", rich_help_panel=DEFINE)(diagram.diagram)
 app.command("check", rich_help_panel=DEFINE)(check.check)
 app.command("schema", rich_help_panel=DEFINE)(schema.schema)

@@ -13,6 +13,7 @@ from fastapi.params import Depends as Dependency
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .._engine.executor import WorkflowExecutor
 from ..errors import DefinitionError
@@ -20,6 +21,7 @@ from . import openapi
 from .desk import Desk
 from .feed import Feed
 from .guard import Guard
+from .metrics import metrics_of
 from .problem import Problem, unexpected
 from .router import Options, routes_of
 from .view import Json
@@ -75,6 +77,9 @@ def create_app(
         lifespan=lambda _: _open(store),
         exception_handlers={HTTPException: _http_problem, Exception: _unexpected},
     )
+    if (metrics := metrics_of(served)) is not None:
+        app.add_middleware(_Wrapped, around=metrics.around)
+        app.add_route("/metrics", metrics.page, include_in_schema=False)
     app.add_middleware(Guard, token=token, is_local=loopback_only)
     app.include_router(_health(store))
     app.include_router(Desk(store, served).routes(dependencies))
@@ -113,6 +118,16 @@ async def _open(store: Any) -> AsyncGenerator[None]:
         return
     async with store:
         yield
+
+
+class _Wrapped:
+    """Middleware that is a function from application to application."""
+
+    def __init__(self, app: ASGIApp, *, around: Callable[[ASGIApp], ASGIApp]) -> None:
+        self._app = around(app)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
 
 
 def _health(store: Any) -> APIRouter:
