@@ -4,6 +4,7 @@ from . import errors
 from ._engine.executor import WorkflowExecutor
 from ._engine.migration import MigrationFailure, MigrationReport, migrate
 from ._engine.ports import (
+    BatchingStore,
     Catalog,
     Clock,
     CommitLog,
@@ -65,6 +66,7 @@ from .stores.postgres import PostgresStore
 from .stores.sqlite import SQLiteStore
 
 __all__ = [
+    "BatchingStore",
     "CallNext",
     "Catalog",
     "Clock",

@@ -34,6 +34,7 @@ from statewright import (
     otel,
 )
 from statewright.otel import instrument
+from statewright.stores.codec import CodecStore, CompressionCodec
 from statewright.stores.sqlite import SQLiteStore
 from statewright.testing import FaultyStore, ManualClock
 
@@ -479,6 +480,16 @@ async def test_fold_sizes_are_measured(telemetry: Telemetry, alone: Any, file: S
     [point] = telemetry.points(otel.METRIC_FOLD_COMMITS)
     assert point.sum == 11
     assert point.count == len(telemetry.spans(otel.SPAN_SAVE)) < 11
+
+
+async def test_batch_sizes_are_measured(telemetry: Telemetry, alone: Any, file: SQLiteStore) -> None:
+    """The number of saves in each transaction is measured, where the store gathers them."""
+    orders = orders_over(telemetry, alone, CodecStore(file, CompressionCodec()))
+    await asyncio.gather(*(orders.execute(f"o-{number}", Open()) for number in range(20)))
+
+    [point] = telemetry.points(otel.METRIC_BATCH_SAVES)
+    assert point.sum == 20
+    assert point.count < 20
 
 
 # --- context that travels ------------------------------------------------------------------------------------------

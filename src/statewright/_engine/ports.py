@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -83,6 +83,16 @@ class FoldingStore(StoreAdapter, Protocol):
         As `save`, but nobody's cancellation stops it. A `ConcurrencyConflictError` may carry the row that was found
         as its attribute `current` (a `StoredWorkflow`), which saves the caller a load.
         """
+        ...
+
+
+@runtime_checkable
+class BatchingStore(Protocol):
+    """A store that saves several workflows in one transaction, and says how many."""
+
+    @property
+    def batch_listeners(self) -> list[Callable[[int], object]]:
+        """Told how many saves each committed batch held; perhaps on another thread, and not for long."""
         ...
 
 
@@ -424,6 +434,7 @@ class Clock(Protocol):
 
 
 __all__ = [
+    "BatchingStore",
     "Catalog",
     "Clock",
     "CommitLog",

@@ -26,6 +26,7 @@ class Instruments:
         self.conflicts = counter(name.METRIC_CONFLICTS, "{conflict}", "Commands whose save lost a race")
         self.retries = counter(name.METRIC_RETRIES, "{retry}", "Commands decided again after a lost race")
         self.fold_commits = histogram(name.METRIC_FOLD_COMMITS, "{commit}", "Commits in one save")
+        self.batch_saves = histogram(name.METRIC_BATCH_SAVES, "{save}", "Saves in one transaction")
 
 
 def is_new(thing: Any) -> bool:

@@ -18,6 +18,8 @@ METRIC_RETRIES: Final = "statewright.retries"
 """Counter: commands that were decided again after a lost race, by definition."""
 METRIC_FOLD_COMMITS: Final = "statewright.fold.commits"
 """Histogram: commits in one save, by definition."""
+METRIC_BATCH_SAVES: Final = "statewright.batch.saves"
+"""Histogram: saves in one transaction, where the store gathers them."""
 
 ATTR_DEFINITION: Final = "statewright.definition"
 ATTR_WORKFLOW_ID: Final = "statewright.workflow_id"

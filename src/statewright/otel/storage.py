@@ -9,7 +9,7 @@ from typing import TypeAlias
 from opentelemetry import trace
 
 from .._engine.mailbox import Lanes
-from .._engine.ports import SaveOptions, StoredWorkflow
+from .._engine.ports import BatchingStore, SaveOptions, StoredWorkflow
 from .measure import Instruments, fail, is_new
 from .name import (
     ATTR_CATEGORY,
@@ -32,6 +32,8 @@ def instrument_store(lanes: Lanes, tracer: trace.Tracer, instruments: Instrument
     if is_new(lanes):
         saves = _Saves(lanes.submit, tracer, instruments)
         vars(lanes).update(load=traced_load(lanes.load, tracer), submit=saves.submit)
+        if isinstance(lanes.store, BatchingStore):
+            lanes.store.batch_listeners.append(instruments.batch_saves.record)
 
 
 def traced_load(load: Load, tracer: trace.Tracer) -> Load:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ..._engine.ports import (
+    BatchingStore,
     Catalog,
     CommitLog,
     DeadLetter,
@@ -77,6 +78,16 @@ class Folding(Ability):
             outer.set_exception(error)
         else:
             outer.set_result(None)
+
+
+class Batches(Ability):
+    """Sizes of batches."""
+
+    @property
+    def batch_listeners(self) -> list[Callable[[int], object]]:
+        """Those of the wrapped store."""
+        listeners: list[Callable[[int], object]] = self._store.batch_listeners
+        return listeners
 
 
 class History(Ability):
@@ -232,6 +243,7 @@ class Pruning(Ability):
 
 ABILITIES: Final[tuple[tuple[type[Any], type[Ability]], ...]] = (
     (FoldingStore, Folding),
+    (BatchingStore, Batches),
     (HistoryStore, History),
     (CommitLog, Log),
     (Catalog, Listing),

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg
@@ -53,6 +53,8 @@ class Settings:
     lock: float
     poll: float
     retention: float
+    batch_listeners: list[Callable[[int], object]] = field(default_factory=list, compare=False)
+    """Told how many saves each committed batch held."""
 
     def __post_init__(self) -> None:
         if isinstance(self.source, str):
@@ -154,6 +156,8 @@ class Session:
         await self.connections.close()
 
     def _saved(self, entries: Sequence[Entry]) -> None:
+        for tell in self.settings.batch_listeners:
+            tell(len(entries))
         self.bell.ring()
         self.herald.tell()
         self._keys += sum(row.idempotency_key is not None for entry in entries for row in entry.rows)

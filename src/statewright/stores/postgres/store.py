@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import weakref
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
@@ -119,6 +119,11 @@ class PostgresStore(PostgresAgenda):
     def is_open(self) -> bool:
         """Whether the store can be used."""
         return self._session is not None
+
+    @property
+    def batch_listeners(self) -> list[Callable[[int], object]]:
+        """Told how many saves each committed batch held."""
+        return self._settings.batch_listeners
 
     async def __aenter__(self) -> Self:
         """Open the store, and set it up unless `auto_setup` is off. Inside another `async with` of it, do nothing.

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -41,6 +41,8 @@ class Settings:
     clock: Callable[[], datetime]
     checkpoint_pages: int
     connection_class: type[sqlite3.Connection]
+    batch_listeners: list[Callable[[int], object]] = field(default_factory=list, compare=False)
+    """Told, on the writing thread, how many saves each committed batch held."""
 
     @property
     def in_memory(self) -> bool:

@@ -117,6 +117,11 @@ class SQLiteStore(SQLiteAgenda):
         session = self._session
         return session is not None and not session.is_forked
 
+    @property
+    def batch_listeners(self) -> list[Callable[[int], object]]:
+        """Told how many saves each committed batch held; on the thread that writes."""
+        return self._settings.batch_listeners
+
     async def __aenter__(self) -> Self:
         """Open the store, and set it up unless `auto_setup` is off. Inside another `async with` of it, do nothing.
 

@@ -166,6 +166,8 @@ class Writer:
         except Exception as exc:  # noqa: BLE001 - nobody may wait for ever, whatever it is
             self._save_apart(saves, exc)
             return
+        for tell in self._settings.batch_listeners:
+            tell(len(saves))
         won = saves
         if lost:
             for save, conflict in lost:
