@@ -156,6 +156,14 @@ async def break_it(order: Draft, command: Break, ctx: Ctx) -> Draft:
     return order
 
 
+class Invalid(Workflow[Draft, Open], name="healthz"):
+    """Has the name of a page."""
+
+    @classmethod
+    def executor(cls, store: Any) -> WorkflowExecutor[Any]:
+        return WorkflowExecutor(WorkflowRouter(cls), store)
+
+
 def shop(store: Any = None) -> WorkflowExecutor[Order]:
     return WorkflowExecutor(router, MemoryStore() if store is None else store)
 
