@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from json import dumps
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from functools import lru_cache
+from json.encoder import encode_basestring as _quoted_json
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
 from ..._engine.ports import RecordedAnswer, SaveOptions, StoredWorkflow
 from ..._model.commit import NO_METADATA, Commit, NewCommit, RecordedMessage
@@ -99,39 +100,49 @@ def encoded(options: SaveOptions, commit_id: str) -> list[EntryRow]:
         InvalidDataError: Something in it can be stored nowhere.
     """
     check_id(options.id)
+    entered_at, stays = _entered(options)
+    current = _Current(
+        str(options.expected_version), options.expected_commit_id, entered_at, stays, "t" if options.has_timers else "f"
+    )
+    *earlier, last = options.commits or (None,)
     try:
-        rows = [_commit_row(options.id, commit) for commit in options.commits]
+        rows = [_commit_row(options.id, commit, _PAST) for commit in earlier if commit is not None]
+        if last is not None:
+            is_current = _is_same(options.snapshot, last.snapshot)
+            rows.append(_commit_row(options.id, last, current if is_current else _PAST))
     except UnstorableError as exc:
         raise InvalidDataError("argument", [Issue(exc.path, str(exc), "unstorable")]) from exc
-    if not options.commits or not _is_same(options.snapshot, options.commits[-1].snapshot):
-        rows.append(EntryRow(options.id, None, None, *_of_snapshot(options.snapshot, commit_id), *_NOTHING_MORE))
-    entered_at, stays = _entered(options)
-    rows[-1] = rows[-1]._replace(
-        expected=str(options.expected_version),
-        expected_commit_id=options.expected_commit_id,
-        entered_at=entered_at,
-        stays=stays,
-        has_timers="t" if options.has_timers else "f",
-    )
+    if not rows or rows[-1].expected is None:
+        rows.append(_bare_row(options, current, commit_id))
     return rows
 
 
-_NOTHING_MORE: Final = (None, None, None, None, None, None, None, None, None)
+class _Current(NamedTuple):
+    """What a row says that becomes the workflow's current one."""
+
+    expected: Field
+    expected_commit_id: Field
+    entered_at: Field
+    stays: Field
+    has_timers: Field
+
+
+_PAST: Final = _Current(None, None, None, None, None)
 
 
 def _is_same(one: WorkflowSnapshot, other: WorkflowSnapshot) -> bool:
     return one is other or one == other
 
 
-def _commit_row(id: str, commit: NewCommit) -> EntryRow:
+def _commit_row(id: str, commit: NewCommit, current: _Current) -> EntryRow:
     key, command = commit.idempotency_key, commit.command
     return EntryRow(
         id,
-        None,
-        None,
+        current.expected,
+        current.expected_commit_id,
         *_of_snapshot(commit.snapshot, commit.id),
-        None,
-        None,
+        current.entered_at,
+        current.stays,
         None if command is None else command.type,
         None if command is None else command.text,
         _events_text(commit.events),
@@ -139,6 +150,22 @@ def _commit_row(id: str, commit: NewCommit) -> EntryRow:
         None if key is None else check_text("idempotency_key", key),
         commit.fingerprint,
         _moment(commit.recorded_at),
+        current.has_timers,
+    )
+
+
+def _bare_row(options: SaveOptions, current: _Current, commit_id: str) -> EntryRow:
+    """Return the row of a workflow's new form that no commit brought."""
+    nothing = (None, None, None, None, None, None, None)
+    return EntryRow(
+        options.id,
+        current.expected,
+        current.expected_commit_id,
+        *_of_snapshot(options.snapshot, commit_id),
+        current.entered_at,
+        current.stays,
+        *nothing,
+        current.has_timers,
     )
 
 
@@ -156,8 +183,7 @@ def _of_snapshot(snapshot: WorkflowSnapshot, commit_id: str) -> tuple[str, str, 
 
 
 def _events_text(events: tuple[RecordedMessage, ...]) -> str:
-    inner = ",".join(f'{{"type":{dumps(event.type, ensure_ascii=False)},"data":{event.text}}}' for event in events)
-    return f"[{inner}]"
+    return "[" + ",".join([f'{{"type":{_quoted_json(event.type)},"data":{event.text}}}' for event in events]) + "]"
 
 
 def _entered(options: SaveOptions) -> tuple[Field, Field]:
@@ -173,7 +199,9 @@ def _entered(options: SaveOptions) -> tuple[Field, Field]:
     return (None, None) if entered is None else (_moment(entered), "t")
 
 
+@lru_cache(maxsize=128)
 def _moment(moment: datetime) -> str:
+    # One instant stands in several places of a save; the text of a time costs as much as finding it again saves.
     try:
         return moment.astimezone(UTC).isoformat()
     except OverflowError:
@@ -213,13 +241,17 @@ def batch_call(rows: Iterable[EntryRow], more: Sequence[str] = ()) -> tuple[str,
 
 def array(values: Iterable[Field]) -> str:
     """Return an array literal. With the driver's own arrays, a batch has half the throughput *(measured)*."""
+    values = tuple(values)
+    if None not in values:
+        # All at once, which is twice as fast: NUL stands between two values, and in none of them.
+        joined = "\0".join(cast("tuple[str, ...]", values))
+        if values and joined.count("\0") == len(values) - 1:
+            return '{"' + joined.replace("\\", "\\\\").replace('"', '\\"').replace("\0", '","') + '"}'
     return "{" + ",".join(["NULL" if value is None else _quoted(value) for value in values]) + "}"
 
 
 def _quoted(value: str) -> str:
-    if "\\" in value:
-        value = value.replace("\\", "\\\\")
-    return '"' + value.replace('"', '\\"') + '"'
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 # --- what is read --------------------------------------------------------------------------------------------------
