@@ -58,7 +58,7 @@ class Town:
     async def until_booked(self, *amounts: int) -> None:
         """Wait until exactly this is booked."""
         async with asyncio.timeout(PATIENCE):
-            while await booked(self.ledgers) != list(amounts):
+            while await booked(self.ledgers) != list(amounts):  # noqa: ASYNC110 - the worker is the clock
                 await asyncio.sleep(0.005)
 
     @contextlib.asynccontextmanager
@@ -95,7 +95,7 @@ async def test_it_sleeps_until_a_timer_is_due(store: Store) -> None:
         (await town.bells.execute("b-1", Set(delay=timedelta(milliseconds=60), key="a"))).unwrap()
         (await town.bells.execute("b-1", Set(delay=timedelta(milliseconds=30), key="b", ring=Ring(name="b")))).unwrap()
         async with asyncio.timeout(PATIENCE):
-            while await rung(town.bells) != ["b", "bell"]:
+            while await rung(town.bells) != ["b", "bell"]:  # noqa: ASYNC110 - the worker is the clock
                 await asyncio.sleep(0.005)
 
 
@@ -269,7 +269,7 @@ async def test_a_paused_worker_that_wakes_up_late(make_store: Any, tmp_path: Pat
 
             await store.release_leases([fence])
             async with asyncio.timeout(PATIENCE):
-                while not await effects():
+                while not await effects():  # noqa: ASYNC110 - the worker is the clock
                     await asyncio.sleep(0.01)
         finally:
             code = await asyncio.to_thread(process.end)
@@ -289,7 +289,7 @@ async def _taken_over(store: Store, role: str) -> Any:
 
 async def _noted(notes: Path, line: str) -> None:
     async with asyncio.timeout(PATIENCE):
-        while line not in notes.read_text().splitlines():
+        while line not in notes.read_text().splitlines():  # noqa: ASYNC110, ASYNC240 - the worker is the clock
             await asyncio.sleep(0.01)
 
 

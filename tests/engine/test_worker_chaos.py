@@ -133,7 +133,7 @@ def inversions(published: Iterable[tuple[str, int]]) -> int:
 
 @pytest.mark.slow
 async def test_killed_and_paused_at_random(make_store: Any, tmp_path: Path, record_property: Any) -> None:
-    """Ten thousand deliveries and timers, by workers that die and sleep at random: each acts once, in order, in time."""
+    """Ten thousand deliveries and timers, of workers that die and sleep at random: each acts once, in time, in order."""
     seed = random.randrange(2**32)
     record_property("seed", seed)
     async with make_store() as store:
@@ -161,7 +161,7 @@ async def test_killed_and_paused_at_random(make_store: Any, tmp_path: Path, reco
         report = await _read(storm, store)
         assert report["inversions"] == 0
         record_property("report", report)
-        print(f"\n{report} in {took:.1f} s, killed {storm.killed}, paused {storm.paused}, seed {seed}")
+        print(f"\n{report} in {took:.1f} s, killed {storm.killed}, paused {storm.paused}, seed {seed}")  # noqa: T201
 
 
 async def _early(work: Work) -> int:

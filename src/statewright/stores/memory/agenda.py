@@ -83,7 +83,7 @@ class MemoryAgenda:
                         timer.due = replace(timer.due, state=new)
 
     def _timers_of(self, id: str) -> list[tuple[tuple[str, str], _Timer]]:
-        return [(place, timer) for place, timer in self._timers.items() if place[0] == id]
+        return [(place, timer) for place, timer in list(self._timers.items()) if place[0] == id]
 
     def _forget_agenda(self, id: str) -> None:
         for place, _ in self._timers_of(id):
@@ -121,7 +121,9 @@ class MemoryAgenda:
         return max(timedelta(), min(times) - (now or _now())) if times else None
 
     def _waiting_timers(self, definitions: Collection[str]) -> list[_Timer]:
-        return [each for each in self._timers.values() if each.error is None and each.due.definition in definitions]
+        return [
+            each for each in list(self._timers.values()) if each.error is None and each.due.definition in definitions
+        ]
 
     async def finish_timer(self, timer: DueTimer, fence: Fence) -> None:
         """Remove a timer that is done with, if it still stands."""
@@ -198,7 +200,7 @@ class MemoryAgenda:
         return found[:limit]
 
     def _rows_of(self, name: str) -> list[_Row]:
-        rows = [row for row in self._outbox.values() if row.delivery.reader == name]
+        rows = [row for row in list(self._outbox.values()) if row.delivery.reader == name]
         return sorted(rows, key=lambda row: (row.delivery.position, row.delivery.number))
 
     async def finish_deliveries(self, ids: Collection[int], fence: Fence) -> None:
@@ -247,18 +249,20 @@ class MemoryAgenda:
 
     async def dead_letters(self, *, after: str = "", limit: int = 100) -> list[DeadLetter]:
         """Return dead letters with an id above `after`, in order of id."""
-        timers = [_dead_timer(timer.due, timer.error) for timer in self._timers.values() if timer.error is not None]
-        rows = [_dead_delivery(row.delivery, row.error) for row in self._outbox.values() if row.error is not None]
-        found = sorted([*timers, *rows], key=lambda letter: letter.id)
+        timers = [
+            _dead_timer(timer.due, timer.error) for timer in list(self._timers.values()) if timer.error is not None
+        ]
+        rows = [_dead_delivery(row.delivery, row.error) for row in list(self._outbox.values()) if row.error is not None]
+        found = sorted(letters, key=lambda letter: letter.id)
         return [letter for letter in found if letter.id > after][:limit]
 
     async def retry_dead_letter(self, id: str) -> bool:
         """Let a dead letter be tried again, from the first attempt; return whether there is one with this id."""
-        for timer in self._timers.values():
+        for timer in list(self._timers.values()):
             if timer.error is not None and _timer_id(timer.due) == id:
                 timer.due, timer.error = replace(timer.due, attempts=0, due_at=_now()), None
                 return True
-        for row in self._outbox.values():
+        for row in list(self._outbox.values()):
             if row.error is not None and _delivery_id(row.delivery) == id:
                 row.delivery, row.error, row.due_at = replace(row.delivery, attempts=0), None, _now()
                 return True
@@ -266,11 +270,11 @@ class MemoryAgenda:
 
     async def drop_dead_letter(self, id: str) -> bool:
         """Remove a dead letter; what waited behind it goes on. Return whether there was one with this id."""
-        for place, timer in self._timers.items():
+        for place, timer in list(self._timers.items()):
             if timer.error is not None and _timer_id(timer.due) == id:
                 del self._timers[place]
                 return True
-        for number, row in self._outbox.items():
+        for number, row in list(self._outbox.items()):
             if row.error is not None and _delivery_id(row.delivery) == id:
                 del self._outbox[number]
                 return True
