@@ -133,7 +133,7 @@ def inversions(published: Iterable[tuple[str, int]]) -> int:
 
 @pytest.mark.slow
 async def test_killed_and_paused_at_random(make_store: Any, tmp_path: Path, record_property: Any) -> None:
-    """Ten thousand deliveries and timers, of workers that die and sleep at random: each acts once, in time, in order."""
+    """Workers die and sleep at random: each of ten thousand deliveries and timers acts once, in time, in order."""
     seed = random.randrange(2**32)
     record_property("seed", seed)
     async with make_store() as store:

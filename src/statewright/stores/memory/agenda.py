@@ -121,9 +121,8 @@ class MemoryAgenda:
         return max(timedelta(), min(times) - (now or _now())) if times else None
 
     def _waiting_timers(self, definitions: Collection[str]) -> list[_Timer]:
-        return [
-            each for each in list(self._timers.values()) if each.error is None and each.due.definition in definitions
-        ]
+        timers = list(self._timers.values())  # a copy, because other threads' loops may save meanwhile
+        return [each for each in timers if each.error is None and each.due.definition in definitions]
 
     async def finish_timer(self, timer: DueTimer, fence: Fence) -> None:
         """Remove a timer that is done with, if it still stands."""
@@ -249,10 +248,9 @@ class MemoryAgenda:
 
     async def dead_letters(self, *, after: str = "", limit: int = 100) -> list[DeadLetter]:
         """Return dead letters with an id above `after`, in order of id."""
-        timers = [
-            _dead_timer(timer.due, timer.error) for timer in list(self._timers.values()) if timer.error is not None
-        ]
-        rows = [_dead_delivery(row.delivery, row.error) for row in list(self._outbox.values()) if row.error is not None]
+        timers, rows = list(self._timers.values()), list(self._outbox.values())
+        letters = [_dead_timer(timer.due, timer.error) for timer in timers if timer.error is not None]
+        letters += [_dead_delivery(row.delivery, row.error) for row in rows if row.error is not None]
         found = sorted(letters, key=lambda letter: letter.id)
         return [letter for letter in found if letter.id > after][:limit]
 
