@@ -121,7 +121,12 @@ class View:
     @cached_property
     def stored_schema(self) -> dict[str, Any]:
         """The JSON Schema of what is stored: everything, hidden fields too."""
-        return _Generator(self).generate(_uncomputed(self._core), mode="serialization")
+        return _ExactGenerator(self).generate(_uncomputed(self._core), mode="serialization")
+
+    @cached_property
+    def accepted_schema(self) -> dict[str, Any]:
+        """The JSON Schema of what is accepted, in terms that can be compared with `stored_schema`."""
+        return _ExactGenerator(self).generate(self._core, mode="validation")
 
     @cached_property
     def input_schema(self) -> dict[str, Any]:
@@ -195,6 +200,11 @@ class _Generator(GenerateJsonSchema):
     def generate_inner(self, schema: Any) -> JsonSchemaValue:
         return self._without_values(schema, super().generate_inner(schema))
 
+    def json_schema(self, schema: Any) -> JsonSchemaValue:
+        # Stores and clients get JSON in JSON as the text that it is, in both modes.
+        content = self.generate_inner(schema.get("schema") or core_schema.any_schema())
+        return {"type": "string", "contentMediaType": "application/json", "contentSchema": content}
+
     def model_schema(self, schema: Any) -> JsonSchemaValue:
         return self._without_values(schema, super().model_schema(schema))
 
@@ -213,6 +223,17 @@ class _Generator(GenerateJsonSchema):
     def _without_values(self, schema: Any, found: JsonSchemaValue) -> JsonSchemaValue:
         if any(key in found for key in _VALUES) and self.view.is_beneath(schema):
             return {key: value for key, value in found.items() if key not in _VALUES}
+        return found
+
+
+class _ExactGenerator(_Generator):
+    """Tells apart what Pydantic describes alike."""
+
+    def decimal_schema(self, schema: Any) -> JsonSchemaValue:
+        found = super().decimal_schema(schema)
+        for each in found.get("anyOf", [found]):
+            if each.get("type") == "string":
+                each["format"] = "decimal"
         return found
 
 

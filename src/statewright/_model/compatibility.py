@@ -88,7 +88,7 @@ def describe(workflow: type[Workflow[Any, Any, Any, Any]]) -> dict[str, Any]:
         "model_version": definition.model_version,
         "states": {schema.name: schema.view.stored_schema for schema in definition.states},
         "events": {schema.name: schema.view.stored_schema for schema in definition.events},
-        "commands": {schema.name: schema.view.input_schema for schema in definition.commands},
+        "commands": {schema.name: schema.view.accepted_schema for schema in definition.commands},
     }
 
 
@@ -123,8 +123,8 @@ def _changes(kind: MemberKind, written: Mapping[str, Any], members: Members) -> 
             yield Change(kind, name, (), f"is gone{_renamed(name, added)}", needs_migration=True)
             continue
         schema = members.by_name[name]
-        writes = schema.view.input_schema if kind == "command" else schema.view.stored_schema
-        accepts = schema.view.input_schema
+        accepts = schema.view.accepted_schema
+        writes = accepts if kind == "command" else schema.view.stored_schema
         noise = differences(writes, accepts)  # what the two ways to describe one class disagree in
         for each in differences(old, accepts):
             if each not in noise:

@@ -82,6 +82,8 @@ class _Comparison:
             return
         yield from _values(old, new, path)
         yield from _bounds(old, new, path)
+        if "contentSchema" in old and "contentSchema" in new:
+            yield from self.compare(old["contentSchema"], new["contentSchema"], path)
         if now == "array":
             yield from self._items(old, new, path)
         if now == "object":
