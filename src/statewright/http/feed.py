@@ -57,9 +57,8 @@ class Feed:
         """All commits above this position are among the recent ones."""
         self._follower: asyncio.Task[None] | None = None
 
-    @property
     def log(self) -> CommitLog:
-        """The store's log.
+        """Return the store's log.
 
         Raises:
             StoreError: It has none.
@@ -101,7 +100,7 @@ class Feed:
     async def _follow(self, after: int) -> None:
         while True:
             try:
-                async for commit in self.log.subscribe(after=after):
+                async for commit in self.log().subscribe(after=after):
                     after = commit.position
                     self._keep(commit)
             except PositionPrunedError as error:
@@ -129,7 +128,7 @@ class Feed:
         if self._follower is not None and after >= self._from:
             begin = bisect.bisect_right(self._recent, after, key=lambda commit: commit.position)
             return [self._recent[index] for index in range(begin, min(begin + _PAGE, len(self._recent)))]
-        return await self.log.commits(after=after, limit=_PAGE)
+        return await self.log().commits(after=after, limit=_PAGE)
 
     async def end(self) -> int:
         """Return the position of the last commit; 0 if there is none.
@@ -139,7 +138,7 @@ class Feed:
         """
         if isinstance(self._store, ReaderStore):
             return await self._store.last_position()
-        return await _search_end(self.log)
+        return await _search_end(self.log())
 
 
 async def _search_end(log: CommitLog) -> int:

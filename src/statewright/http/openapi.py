@@ -69,9 +69,15 @@ def stream(description: str) -> Plain:
     return {"description": description, "content": {"text/event-stream": {"schema": _TEXT}}}
 
 
-def header(name: str, description: str) -> Plain:
+def header(name: str, description: str, pattern: str) -> Plain:
     """Return the description of an optional header of a request."""
-    return {"name": name, "in": "header", "required": False, "description": description, "schema": _TEXT}
+    schema = {"type": "string", "pattern": pattern}
+    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
+
+
+VERSION: Final = r'^(\*|"[1-9][0-9]{0,14}")$'
+EVENT_ID: Final = "^[0-9]{1,15}$"
+KEY: Final = "^[!-~]{1,255}$"
 
 
 def payload(schema: Plain) -> Plain:

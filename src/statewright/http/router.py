@@ -167,9 +167,9 @@ class _Faces:
         """Add a route for each command, and one for all that are none."""
         depends = [] if self._options.actor is None else [Depends(_remembering(self._options.actor))]
         conditions = [
-            openapi.header("If-Match", "The version that is expected, in double quotes."),
-            openapi.header("If-None-Match", "`*`: the workflow must not exist."),
-            openapi.header("Idempotency-Key", "The same key and command again gets the first answer."),
+            openapi.header("If-Match", "The version that is expected, in double quotes.", openapi.VERSION),
+            openapi.header("If-None-Match", "`*`: the workflow must not exist.", r"^\*$"),
+            openapi.header("Idempotency-Key", "The same key and command again gets the first answer.", openapi.KEY),
         ]
         replayed = {"Idempotency-Replayed": {"description": "The first answer, again.", "schema": {"type": "string"}}}
         headers = {**openapi.ETAG, **replayed}
@@ -240,7 +240,9 @@ class _Faces:
     def add_reading(self, router: APIRouter) -> None:
         """Add the routes that read one workflow."""
         seen = openapi.answer("The workflow.", self._schemas.workflow, openapi.ETAG)
-        conditional = {"parameters": [openapi.header("If-None-Match", "What the reader has already, as an ETag.")]}
+        conditional = {
+            "parameters": [openapi.header("If-None-Match", "What the reader has already, as an ETag.", openapi.VERSION)]
+        }
         unchanged = {304: {"description": "The reader has this version already."}}
         problems = openapi.problems(400, 404, 422, 500, 501, 503)
         add = _adding(router, self._name)
@@ -252,7 +254,9 @@ class _Faces:
         add("/{id}/history", self._history, {200: commits, **problems})
         timers = openapi.answer("Timers, the next one first.", openapi.array(openapi.TIMER))
         add("/{id}/timers", self._timers, {200: timers, **problems})
-        resumed = {"parameters": [openapi.header("Last-Event-ID", "The last event that the reader has.")]}
+        resumed = {
+            "parameters": [openapi.header("Last-Event-ID", "The last event that the reader has.", openapi.EVENT_ID)]
+        }
         events = openapi.stream("The state as it is, and each commit from then on.")
         add("/{id}/stream", self._stream, {200: events, **problems, **openapi.problems(410)}, resumed)
 
@@ -306,7 +310,9 @@ class _Faces:
         add("/definition", self._describe, {200: described})
         counts = openapi.answer("How many are in each state.", {"type": "object"})
         add("/counts", self._count, {200: counts, **problems})
-        resumed = {"parameters": [openapi.header("Last-Event-ID", "The last event that the reader has.")]}
+        resumed = {
+            "parameters": [openapi.header("Last-Event-ID", "The last event that the reader has.", openapi.EVENT_ID)]
+        }
         events = openapi.stream("Each commit of the definition from now on, or above a position.")
         add("/stream", self._stream_all, {200: events, **problems, **openapi.problems(400, 410)}, resumed)
 

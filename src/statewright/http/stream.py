@@ -57,6 +57,7 @@ class Streams:
             ExecutionError: The workflow does not exist or cannot be read, or the store cannot be watched.
             Refused: 410, what is asked for is gone.
         """
+        self._feed.log()
         start = await self._feed.end()
         workflow = await self._executor.get(id)
         if workflow is None:
@@ -98,9 +99,10 @@ class Streams:
             ExecutionError: The store failed, cannot be watched, or has pruned what is asked for.
             Refused: 410, the position is none of this log.
         """
+        self._feed.log()
         end = await self._feed.end()
         if after is not None:
-            await self._feed.log.commits(after=after, limit=1)
+            await self._feed.log().commits(after=after, limit=1)
             if after > end:
                 raise _gone(f"the log ends at position {end}, before {after}: it is another log")
         return self._answer(self._commits(end if after is None else after, end))
