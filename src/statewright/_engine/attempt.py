@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .._model.cancellation import was_asked_to_stop
 from .._model.commit import NewCommit, RecordedMessage, new_id
 from .._model.context import ContextKey, Execution
-from .._model.dispatch import error_of, is_declared, was_asked_to_stop
+from .._model.dispatch import error_of
 from .._model.middleware import Chain
 from .._model.observer import Observer
 from .._model.result import Failure, Result, Success
@@ -30,15 +31,16 @@ from .._model.timer import (
 )
 from ..errors import (
     ConcurrencyConflictError,
-    DomainError,
     ExecutionError,
     IdempotencyError,
     NotFoundError,
     RestoreError,
     StoreError,
 )
-from .mailbox import ActiveCall, Lane, Lanes, Standing, executing, load_failure
+from .mailbox import Lane, Lanes, Standing
+from .nesting import ActiveCall, executing
 from .ports import IdempotentStore, RecordedAnswer, StoredWorkflow, TimerStore
+from .reading import read
 from .request import Request
 from .restore import Restorer
 
@@ -124,21 +126,15 @@ class Attempt:
         store = self.lanes.store
         if not isinstance(store, IdempotentStore):
             return None  # refused with the arguments
-        try:
-            return await store.recall(self.request.id, key)
-        except Exception as raised:
-            raise load_failure(raised) from raised
+        return await read(store.recall, self.request.id, key)
 
     async def _stands(self, timer: DueTimer) -> bool:
         if self.lane is not None and is_undone(timer, self.lane.unsaved_timers()):
             return False
         store = self.lanes.store
-        try:
-            return isinstance(store, TimerStore) and await store.timer_stands(
-                timer.workflow_id, timer.key, timer.generation
-            )
-        except Exception as raised:
-            raise load_failure(raised) from raised
+        if not isinstance(store, TimerStore):
+            return False
+        return await read(store.timer_stands, timer.workflow_id, timer.key, timer.generation)
 
     def _refuse_early(self) -> ExecutionError | None:
         request, standing = self.request, self.standing
@@ -170,6 +166,8 @@ class Attempt:
 
     async def _run_guarded(self) -> Result:
         active = ActiveCall(self.lanes, self.request.id, executing.get())
+        if self.lane is not None:
+            self.lane.begin(active)
         token = executing.set(active)
         try:
             if self.chain is None:
@@ -209,10 +207,6 @@ class Attempt:
     def error_of(self, raised: BaseException, doing: str) -> ExecutionError:
         """Return the error that stands for what a middleware raised."""
         return error_of(self.router._definition, raised, doing, self.said._faults if self.said else None)
-
-    def is_refusal(self, error: DomainError) -> bool:
-        """Return whether the workflow declares the error."""
-        return is_declared(self.router._definition, error)
 
     async def decide(self) -> Result:
         """Run the handler, or give the recorded answer in its place: the end of the chain."""
@@ -294,7 +288,7 @@ class Attempt:
         request, standing = self.request, self.standing
         if standing.snapshot is not None:
             return Decided(Failure(ConcurrencyConflictError(request.id, 0, standing.version)))
-        now = self.router._clock()
+        now = self.router._now()
         snapshot = initial._snapshot.replace(version=1, created_at=now, updated_at=now)
         workflow = type(initial)._of(snapshot, initial._schema, None)
         commit = NewCommit(new_id(), snapshot, None, (), now, request.metadata)

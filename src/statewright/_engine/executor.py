@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast
@@ -19,7 +19,6 @@ from ..errors import (
     ConcurrencyConflictError,
     DefinitionError,
     DomainError,
-    ExecutionError,
     InvalidDataError,
     Issue,
     RestoreError,
@@ -29,8 +28,10 @@ from ..errors import (
     settle,
 )
 from .attempt import Attempt, Decided
-from .mailbox import Call, Lane, Lapsed, Standing, executing, is_reentrant, lanes_of, load_failure
+from .mailbox import Call, Lane, Lapsed, Standing, lanes_of
+from .nesting import executing, is_reentrant
 from .ports import DueTimer, ErasingStore, Fence, HistoryStore, StoreAdapter
+from .reading import check_stored, read
 from .request import Request, check_version, read_delivery, read_request
 from .restore import Restorer
 from .waiting import wait_until_passed
@@ -150,16 +151,13 @@ class WorkflowExecutor(Generic[WorkflowT]):
             error is an `OutcomeUnknownError`. It never raises an `Exception`.
         """
         executor = cast("WorkflowExecutor[Any]", self)
-        observers = executor._all_observers()
-        try:
-            request = read_request(
+        result = await executor._serve(
+            lambda: read_request(
                 executor._definition, id, command, expected_version, idempotency_key, metadata, executor._store
-            )
-        except (InvalidDataError, RoutingError, StoreError) as error:
-            settle(error)
-            tell(observers, "failed", error, None, command)
-            return Failure(cast("Any", error))
-        return cast("Success[WorkflowT, E] | Failure[R]", await executor._run(request, observers))
+            ),
+            command,
+        )
+        return cast("Success[WorkflowT, E] | Failure[R]", result)
 
     async def create(
         self: WorkflowExecutor[Workflow[S, Any, E, R]],
@@ -180,15 +178,11 @@ class WorkflowExecutor(Generic[WorkflowT]):
             `Exception`.
         """
         executor = cast("WorkflowExecutor[Any]", self)
-        observers = executor._all_observers()
-        try:
-            workflow = executor._workflow.create(id, data)
-            request = Request.creation(id, workflow, metadata, executor._definition.name)
-        except InvalidDataError as error:
-            settle(error)
-            tell(observers, "failed", error, None, None)
-            return Failure(error)
-        return cast("Success[WorkflowT, E] | Failure[R]", await executor._run(request, observers))
+        name = executor._definition.name
+        result = await executor._serve(
+            lambda: Request.creation(id, executor._workflow.create(id, data), metadata, name), None
+        )
+        return cast("Success[WorkflowT, E] | Failure[R]", result)
 
     async def preview(
         self: WorkflowExecutor[Workflow[Any, C, E, R]],
@@ -209,37 +203,49 @@ class WorkflowExecutor(Generic[WorkflowT]):
             standing = Standing.of(await executor._load(id), 0)
             decided = await executor._attempt(request, standing, None, ()).run()
             result = decided.answer
-        except ExecutionError as error:
-            settle(error)
-            result = Failure(cast("Any", error))
         except Exception as raised:  # noqa: BLE001 - no call raises an Exception
-            result = Failure(executor._bug(raised))
+            result = Failure(executor._failure(raised))
         return cast("Success[WorkflowT, E] | Failure[R]", result)
 
-    async def _run(self, request: Request, observers: Sequence[Observer]) -> Result:
-        """Take the request through its lane; the edge beyond which no `Exception` goes."""
+    async def _serve(self, read_request: Callable[[], Request], command: Any) -> Any:
+        """Read a request and take it through its lane; the edge beyond which no `Exception` goes."""
+        observers = self._all_observers()
         try:
-            if executing.get() is not None and is_reentrant(self._lanes, request.id):
-                return self._refuse_reentry(request, observers)
-            lane = self._lanes.enter(request.id)
-            retries = self._retries if request.fence is None else _UNLIMITED
-            call = lane.join(retries, request.expected_version, request.fence)
-            while True:
-                try:
-                    verdict = await self._take_turn(lane, call, request, observers)
-                except Lapsed:
-                    self._tell_lapsed(call, observers)
-                else:
-                    return self._conclude(verdict, call, request, observers)
+            return await self._run(read_request(), observers)
         except Exception as raised:  # noqa: BLE001 - no call raises an Exception
-            return Failure(self._bug(raised))
+            error = self._failure(raised)
+            tell(observers, "failed", error, None, command)
+            return Failure(error)
+
+    def _failure(self, raised: Exception) -> Any:
+        """Return the error that a call is answered with for what was raised on the way."""
+        if isinstance(raised, InvalidDataError | RoutingError | StoreError | UnexpectedError):
+            settle(raised)
+            return raised
+        error = UnexpectedError(f"workflow {self._definition.name!r}: the command could not be executed")
+        error.__cause__ = raised
+        return error
+
+    async def _run(self, request: Request, observers: Sequence[Observer]) -> Result:
+        if executing.get() is not None and is_reentrant(self._lanes, request.id):
+            raise self._reentry(request.id)
+        lane = self._lanes.enter(request.id)
+        retries = self._retries if request.fence is None else _UNLIMITED
+        call = lane.join(retries, request.expected_version, request.fence)
+        while True:
+            try:
+                verdict = await self._take_turn(lane, call, request, observers)
+            except Lapsed:
+                self._tell_lapsed(call, observers)
+            else:
+                return self._conclude(verdict, call, request, observers)
 
     async def _take_turn(self, lane: Lane, call: Call, request: Request, observers: Sequence[Observer]) -> Any:
         """Wait for the turn, decide, hand over what was decided; return the answer."""
         try:
             standing = await lane.turn(call)
             decided = await self._attempt(request, standing, lane, observers).run()
-        except StoreError as error:
+        except (StoreError, UnexpectedError) as error:
             lane.leave(call)
             return error
         except (KeyboardInterrupt, SystemExit):
@@ -270,15 +276,13 @@ class WorkflowExecutor(Generic[WorkflowT]):
         Returns:
             As `execute`; `TIMER_GONE` if the timer does not stand any more.
         """
-        observers = self._all_observers()
-        try:
-            request = read_delivery(self._definition, id, message, fence)
-        except (InvalidDataError, RoutingError) as error:
-            settle(error)
-            tell(observers, "failed", error, None, message)
-            return Failure(cast("Any", error))
-        request.timer, request.key, request.metadata = timer, key, metadata
-        return await self._run(request, observers)
+
+        def request() -> Request:
+            found = read_delivery(self._definition, id, message, fence)
+            found.timer, found.key, found.metadata = timer, key, metadata
+            return found
+
+        return await self._serve(request, message)
 
     def _record(self, command: Any) -> RecordedMessage:
         """Return a command as it is recorded.
@@ -290,13 +294,11 @@ class WorkflowExecutor(Generic[WorkflowT]):
         schema, _, text = read_command(self._definition, command)
         return RecordedMessage.of_text(schema.name, text)
 
-    def _refuse_reentry(self, request: Request, observers: Sequence[Observer]) -> Result:
-        error = UnexpectedError(
-            f"workflow {request.id!r} of {self._definition.name!r} is being executed by the call that now "
-            "executes it again; return the next state, or send the command after this one"
+    def _reentry(self, id: str) -> UnexpectedError:
+        return UnexpectedError(
+            f"workflow {id!r} of {self._definition.name!r} is being executed by the call that now executes it again; "
+            "return the next state, or send the command after this one"
         )
-        tell(observers, "failed", error, None, request.command)
-        return Failure(error)
 
     def _attempt(
         self, request: Request, standing: Standing, lane: Lane | None, observers: Sequence[Observer]
@@ -319,15 +321,11 @@ class WorkflowExecutor(Generic[WorkflowT]):
             elif observers and isinstance(answer, Failure) and not verdict.was_told:
                 tell(observers, "failed", answer.error, None, request.command)
             return answer
+        settle(verdict)
         if isinstance(verdict, ConcurrencyConflictError) and call.conflict is not None:
             tell(observers, "conflicted", verdict)
         tell(observers, "failed", verdict, None, request.command)
         return Failure(verdict)
-
-    def _bug(self, raised: Exception) -> UnexpectedError:
-        error = UnexpectedError(f"workflow {self._definition.name!r}: Statewright itself failed; please report it")
-        error.__cause__ = raised
-        return error
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
@@ -354,8 +352,8 @@ class WorkflowExecutor(Generic[WorkflowT]):
             RestoreError: What is stored does not load with this code.
         """
         check_id(self._definition.name, id)
-        check_version(self._definition.name, version)
-        snapshot = await _reading(self._history_store().snapshot_at(id, version))
+        check_version(self._definition.name, version, "version", is_optional=False)
+        snapshot = await read(self._history_store().snapshot_at, id, version)
         return None if snapshot is None else cast("WorkflowT", self._restorer.restore(snapshot))
 
     async def history(
@@ -376,9 +374,9 @@ class WorkflowExecutor(Generic[WorkflowT]):
         executor = cast("WorkflowExecutor[Any]", self)
         name = executor._definition.name
         check_id(name, id)
-        check_version(name, after)
-        check_version(name, limit)
-        commits = await _reading(executor._history_store().history(id, after=after, limit=limit))
+        check_version(name, after, "after", is_optional=False)
+        check_version(name, limit, "limit")
+        commits = await read(executor._history_store().history, id, after=after, limit=limit)
         for commit in commits:
             if commit.definition != name:
                 raise _foreign(id, commit.definition, name)
@@ -414,7 +412,7 @@ class WorkflowExecutor(Generic[WorkflowT]):
         Raises:
             StoreError: The store failed, or knows no readers.
         """
-        return await _reading(wait_until_passed(self._store, result.snapshot.id, result.version, by, timeout))
+        return await read(wait_until_passed, self._store, result.snapshot.id, result.version, by, timeout)
 
     async def forget(self, id: str) -> bool:
         """Remove everything that is kept of a workflow; return whether there was anything.
@@ -425,21 +423,25 @@ class WorkflowExecutor(Generic[WorkflowT]):
             InvalidDataError: The id is none.
             StoreError: The store failed, or cannot forget.
             RestoreError: The workflow belongs to another definition.
+            UnexpectedError: From within a call that is executing the workflow, or that it waits for.
         """
         name = self._definition.name
         check_id(name, id)
         store = self._store
         if not isinstance(store, ErasingStore):
             raise StoreError(f"store {type(store).__name__} cannot forget: implement `forget` (ErasingStore)")
+        if is_reentrant(self._lanes, id):
+            raise self._reentry(id)
         lane = self._lanes.enter(id)
         call = lane.join(0, None)
         try:
             standing = await lane.turn(call)
             if standing.snapshot is not None and standing.snapshot.definition != name:
                 raise _foreign(id, standing.snapshot.definition, name)
-            return await _reading(store.forget(id))
+            await lane.clear()
+            return await read(store.forget, id)
         finally:
-            lane.forget_standing()
+            lane.forget_standing(call)
             lane.leave(call)
 
     def sync(self) -> AbstractContextManager[SyncExecutor[WorkflowT]]:
@@ -456,7 +458,7 @@ class WorkflowExecutor(Generic[WorkflowT]):
         return open_sync(self)
 
     async def _load(self, id: str) -> StoredWorkflow | None:
-        return await _reading(self._store.load(id))
+        return check_stored(await read(self._store.load, id), id)
 
     def _history_store(self) -> HistoryStore:
         store = self._store
@@ -464,17 +466,6 @@ class WorkflowExecutor(Generic[WorkflowT]):
             name = type(store).__name__
             raise StoreError(f"store {name} keeps no history: implement `history` and `snapshot_at` (HistoryStore)")
         return store
-
-
-async def _reading(reading: Awaitable[P]) -> P:
-    try:
-        return await reading
-    except ExecutionError as error:
-        if not isinstance(error, StoreError):
-            raise load_failure(error) from error
-        raise
-    except Exception as raised:
-        raise load_failure(raised) from raised
 
 
 def _at_version(stored: StoredWorkflow) -> WorkflowSnapshot:

@@ -13,8 +13,6 @@ import random
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Sequence
-from contextvars import ContextVar
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -31,7 +29,9 @@ from ..errors import (
     UnexpectedError,
     settle,
 )
+from .nesting import ActiveCall, closes_circle, executing, waiting_for
 from .ports import Fence, FoldingStore, SaveOptions, StoreAdapter, StoredWorkflow
+from .reading import check_stored, read
 
 if TYPE_CHECKING:
     from .._model.workflow import Workflow
@@ -100,6 +100,8 @@ class Call:
 
     fence: Fence | None = None
     """The lease under which a worker sent the command."""
+    active: ActiveCall | None = None
+    """The call as those that it makes see it, while it is being decided."""
 
     def __init__(self, arrived: int, retries: int, expected_version: int | None) -> None:
         self.arrived = arrived
@@ -147,7 +149,8 @@ class Lane:
     _saving: Fold | None = None
     _standing: Standing | None = None
     _paused: asyncio.TimerHandle | None = None
-    _quiet: asyncio.Future[None] | None = None
+    _changed: asyncio.Future[None] | None = None
+    """Done when somebody was let in, answered or gave up; made for those who wait for that."""
     _tick: int = 0
     _strain: int = 0
     """How many races in a row were lost: the more, the smaller the folds, since who decides fast wins."""
@@ -174,22 +177,42 @@ class Lane:
 
         Raises:
             StoreError: The workflow could not be loaded.
+            UnexpectedError: The turn would never come: calls would wait for each other in a circle.
         """
         while not self._admit(call):
             if call.verdict is not None:
                 raise call.verdict
-            call.wake = self._loop.create_future()
-            try:
-                await call.wake
-            except BaseException:
-                self._withdraw(call)
-                raise
+            await self._wait(call)
         standing = self._standing
         if standing is None:
             standing = await self._load()
         elif self._fold is not None:
             self._loop.call_soon(self._check_suspended, call)
         return standing
+
+    async def _wait(self, call: Call) -> None:
+        call.wake = self._loop.create_future()
+        try:
+            if executing.get() is None:
+                await call.wake
+            elif closes_circle(self):
+                raise _circle(self.id)
+            else:
+                with waiting_for(self):
+                    await call.wake
+        except BaseException:
+            self._withdraw(call)
+            raise
+
+    @property
+    def holder(self) -> ActiveCall | None:
+        """The call that is being decided, once its middleware or handler has begun."""
+        return self._running.active if self._running is not None else None
+
+    def begin(self, active: ActiveCall) -> None:
+        """Let it be known which call is being decided."""
+        if self._running is not None:
+            self._running.active = active
 
     def leave(self, call: Call) -> None:
         """Give the lane up without a decision."""
@@ -213,7 +236,7 @@ class Lane:
             fold = self._fold = Fold(before, self._loop.time())
         fold.entries.append(Entry(call, answer, commit))
         fold.commits.append(commit)
-        fold.characters += len(commit.snapshot.text)
+        fold.characters += _size(commit)
         standing = self._standing = Standing(commit.snapshot, commit.snapshot.version, commit.id, before.read_at)
         standing.workflow = after
         standing.has_timers = before.has_timers or any(isinstance(write, SetTimer) for write in commit.timers)
@@ -251,7 +274,7 @@ class Lane:
         try:
             await call.outcome
         except BaseException:
-            call.is_gone = True
+            self._withdraw(call)  # it may be back in the queue already
             raise
         call.outcome = None
         return self._verdict(call)
@@ -267,17 +290,34 @@ class Lane:
         folds = [fold for fold in (self._saving, self._fold) if fold is not None]
         return [write for fold in folds for commit in fold.commits for write in commit.timers]
 
-    def forget_standing(self) -> None:
-        """Let the next call read the store."""
-        self._standing = None
+    def forget_standing(self, call: Call) -> None:
+        """Let the next call read the store, if it is the turn of this one."""
+        if self._running is call:
+            self._standing = None
 
     async def quiet(self) -> None:
-        """Wait until nobody in the lane is without an answer."""
-        if self._is_idle():
-            return
-        if self._quiet is None:
-            self._quiet = self._loop.create_future()
-        await asyncio.shield(self._quiet)
+        """Wait until everybody who is in the lane now has an answer, and has been handed it."""
+        present = self._pending()
+        while present & self._pending():
+            await self._until_changed()
+        await asyncio.sleep(0)
+
+    async def clear(self) -> None:
+        """Have what was decided before the running call saved, without letting anybody else in."""
+        while self._fold is not None or self._saving is not None:
+            self._close_fold()
+            if self._saving is not None:
+                await self._until_changed()
+
+    def _pending(self) -> set[Call]:
+        folds = [fold for fold in (self._saving, self._fold) if fold is not None]
+        running = () if self._running is None else (self._running,)
+        return {*self._queue, *running, *(entry.call for fold in folds for entry in fold.entries)}
+
+    async def _until_changed(self) -> None:
+        if self._changed is None:
+            self._changed = self._loop.create_future()
+        await asyncio.shield(self._changed)
 
     # --- taking turns ----------------------------------------------------------------------------------------------
 
@@ -289,7 +329,9 @@ class Lane:
             return False
         self._queue.popleft()
         self._running = call
-        call.wake = None
+        call.wake = call.active = None
+        if not self._lanes.keeps_standing:
+            self._standing = None
         return True
 
     def _withdraw(self, call: Call) -> None:
@@ -310,6 +352,9 @@ class Lane:
 
     def _continue(self) -> None:
         """Let the next one in, or save what has gathered."""
+        if self._changed is not None:
+            self._changed.set_result(None)
+            self._changed = None
         if self._running is not None or self._saving is not None:
             return
         fold = self._fold
@@ -321,8 +366,6 @@ class Lane:
             self._save(fold)
         elif self._is_idle():
             self._lanes.drop(self)
-            if self._quiet is not None and not self._quiet.done():
-                self._quiet.set_result(None)
 
     def _is_full(self, fold: Fold) -> bool:
         return (
@@ -351,13 +394,12 @@ class Lane:
         self._tick += 1
         began = self._tick
         try:
-            stored = await self._lanes.load(self.id)
-        except Exception as raised:  # noqa: BLE001 - a user's store may raise anything
-            error = load_failure(raised)
+            stored = check_stored(await read(self._lanes.load, self.id), self.id)
+        except StoreError as error:
             self._running = None
             self._fail_waiting(error)
             self._continue()
-            raise error from error.__cause__
+            raise
         self._standing = standing = Standing.of(stored, began)
         return standing
 
@@ -414,15 +456,16 @@ class Lane:
                 "fences": self._fences(fold),
             },
         )
+        raised: BaseException | None
         try:
             saving = self._lanes.submit(options)
-        except Exception as raised:  # noqa: BLE001 - a user's store may raise anything
-            self._saved(fold, raised)
-            return
-        if saving.done():
-            self._saved(fold, _exception_of(saving))
-        else:
-            saving.add_done_callback(lambda done: self._saved(fold, _exception_of(done)))
+            if not saving.done():
+                saving.add_done_callback(lambda done: self._saved(fold, _exception_of(done)))
+                return
+            raised = _exception_of(saving)
+        except Exception as error:  # noqa: BLE001 - a user's store may raise anything, and give no future
+            raised = error
+        self._saved(fold, raised)
 
     def _fences(self, fold: Fold) -> tuple[Fence, ...]:
         found = {entry.call.fence for entry in fold.entries if entry.commit is not None}
@@ -447,8 +490,6 @@ class Lane:
         self._strain = 0
         if self._standing is not None and fold.commits:
             self._standing.read_at = fold.ticked
-            if not self._lanes.keeps_commit_ids:
-                self._standing.commit_id = None
         for entry in fold.entries:
             self._finish(entry.call, entry.answer)
         later = self._fold
@@ -575,7 +616,8 @@ class Lanes:
         self._folding: FoldingStore | None = folding
         self.is_bound: bool = bool(getattr(store, "bound", False))
         self.max_commands = MAX_COMMANDS if folding is not None and not self.is_bound else 1
-        self.keeps_commit_ids = folding is not None
+        self.keeps_standing = self.max_commands > 1
+        """Whether a command may rest on what was saved last; a user's own two methods are asked each time."""
         self._lanes: dict[tuple[int, str], Lane] = {}
         self._remembers = self.max_commands > 1 and bool(getattr(store, "is_cacheable", False))
         self._remembered: OrderedDict[str, Standing] = OrderedDict()
@@ -639,32 +681,6 @@ def lanes_of(store: StoreAdapter) -> Lanes:
     return lanes
 
 
-# --- a call that reaches back to itself ----------------------------------------------------------------------------
-
-
-@dataclass(slots=True, eq=False)
-class ActiveCall:
-    """A call that is being decided, as the calls that it makes see it."""
-
-    lanes: Lanes
-    id: str
-    parent: ActiveCall | None
-    is_active: bool = True
-
-
-executing: ContextVar[ActiveCall | None] = ContextVar("statewright_executing", default=None)
-
-
-def is_reentrant(lanes: Lanes, id: str) -> bool:
-    """Return whether the running code belongs to a call that is already executing this workflow."""
-    outer = executing.get()
-    while outer is not None:
-        if outer.is_active and outer.lanes is lanes and outer.id == id:
-            return True
-        outer = outer.parent
-    return False
-
-
 # --- failures ------------------------------------------------------------------------------------------------------
 
 
@@ -672,14 +688,16 @@ def _exception_of(done: asyncio.Future[None]) -> BaseException | None:
     return asyncio.CancelledError() if done.cancelled() else done.exception()
 
 
-def load_failure(raised: Exception) -> StoreError:
-    """Return the error that stands for what a load raised."""
-    if isinstance(raised, StoreError):
-        settle(raised)
-        return raised
-    error = StoreError(f"the store could not load the workflow ({type(raised).__name__})")
-    error.__cause__ = raised
-    return error
+def _size(commit: NewCommit) -> int:
+    command = 0 if commit.command is None else len(commit.command.text)
+    return len(commit.snapshot.text) + command + sum(len(event.text) for event in commit.events)
+
+
+def _circle(id: str) -> UnexpectedError:
+    return UnexpectedError(
+        f"workflow {id!r} is being executed by a call that waits for the one that now executes it; "
+        "send one of the commands after the other"
+    )
 
 
 def save_failure(raised: BaseException) -> StoreError:

@@ -115,15 +115,15 @@ def read_delivery(definition: Definition, id: str, message: RecordedMessage, fen
     return Request(id, schema, value, text, None, None, fingerprint, NO_METADATA, fence=fence)
 
 
-def check_version(workflow: str, version: Any) -> None:
-    """Check an expected version: an integer from 0, or `None`.
+def check_version(workflow: str, version: Any, name: str = "expected_version", *, is_optional: bool = True) -> None:
+    """Check a version, or another number that counts from 0; `None` where it may be left out.
 
     Raises:
         InvalidDataError: (`source="argument"`) It is none.
     """
-    if version is None or (type(version) is int and version >= 0):
+    if (version is None and is_optional) or (type(version) is int and version >= 0):
         return
-    raise _argument(workflow, "expected_version", f"a version is an integer from 0, found {_shown(version)}")
+    raise _argument(workflow, name, f"it is an integer from 0, found {_shown(version)}")
 
 
 def _check_key(workflow: str, key: Any) -> None:

@@ -370,11 +370,6 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
         items: dict[ContextKey[Any], Any],
         metadata: Mapping[str, Any],
     ) -> Context[Any, Any]:
-        now = self._clock()
-        if now.tzinfo is not UTC:
-            if now.utcoffset() is None:
-                raise ValueError("the router's clock gave a naive datetime; it must be aware")
-            now = now.astimezone(UTC)
         version, state, data = 0, None, None
         if workflow is not None:
             snapshot = workflow._snapshot
@@ -383,7 +378,7 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
             self._definition,
             id,
             version,
-            now,
+            self._now(),
             state,
             data,
             command,
@@ -392,6 +387,14 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
             items,
             guarded=self._wrap_deps,
         )
+
+    def _now(self) -> datetime:
+        now = self._clock()
+        if now.tzinfo is UTC:
+            return now
+        if now.utcoffset() is None:
+            raise ValueError("the router's clock gave a naive datetime; it must be aware")
+        return now.astimezone(UTC)
 
     def _no_way(self, workflow: Workflow[Any, Any, Any, Any] | None, schema: Schema) -> ExecutionError:
         name = self._definition.name
