@@ -83,6 +83,16 @@ class Worker:
             raise DefinitionError(f"two readers share a name: {', '.join(sorted(self._readers))}")
         self._fences: dict[str, Fence] = {}
 
+    @property
+    def store(self) -> Any:
+        """The store."""
+        return self._store
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """What it does: `timers:<definition>`, `reactor:<name>`, `publisher:<name>`."""
+        return tuple(role.name for role in self._roles)
+
     # --- running ---------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:

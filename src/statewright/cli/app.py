@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .commands import check, demo, diagram, execute, history, migrate, schema, serve, show
+from .commands import check, demo, diagram, execute, history, letters, migrate, schema, serve, show, worker
 from .commands import list as list_
 from .program import Program
 from .version import print_version
@@ -31,8 +31,11 @@ app.command("demo", rich_help_panel=TRY)(demo.demo)
 app.command("list", rich_help_panel=LOOK)(list_.list_workflows)
 app.command("show", rich_help_panel=LOOK)(show.show)
 app.command("history", rich_help_panel=LOOK)(history.history)
+app.command("readers", rich_help_panel=LOOK)(letters.readers)
 app.command("execute", rich_help_panel=ACT)(execute.execute)
 app.command("migrate", rich_help_panel=ACT)(migrate.migrate)
+app.add_typer(letters.letters, name="letters", rich_help_panel=ACT)
+app.command("worker", rich_help_panel=ACT)(worker.worker)
 app.command("serve", rich_help_panel=SERVE)(serve.serve)
 app.command("diagram", rich_help_panel=DEFINE)(diagram.diagram)
 app.command("check", rich_help_panel=DEFINE)(check.check)

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from .._engine.executor import WorkflowExecutor
 from .._engine.ports import StoreAdapter
+from .._engine.worker import Worker
 from .._model.migration import Migrations
 from .._model.router import WorkflowRouter
 from ..demo import DEFINITION
@@ -41,6 +42,7 @@ _MIGRATIONS = _Kind(
     "give MODULE:NAME of Migrations, or of a WorkflowExecutor that has some, such as shop.orders:migrations",
     "no migrations and no executor",
 )
+_WORKER = _Kind((Worker,), "give MODULE:NAME of a Worker, such as shop.work:worker", "no worker")
 
 
 def find(target: str) -> Target:
@@ -68,6 +70,16 @@ def find_migrations(target: str) -> tuple[Migrations[Any], StoreAdapter | None]:
     if migrations is None:
         raise Complaint(f"the executor {target} has no migrations; {_MIGRATIONS.hint}", MISUSED)
     return migrations, found.store
+
+
+def find_worker(target: str) -> Worker:
+    """Return the worker that is called `module:name`; the name may be left out where there is one only.
+
+    Raises:
+        Complaint: There is none.
+    """
+    found: Worker = _find(target, _WORKER)
+    return found
 
 
 def _find(target: str, kind: _Kind) -> Any:
