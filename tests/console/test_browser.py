@@ -271,6 +271,20 @@ def test_dead_letter_is_retried(site: Site, page: Any) -> None:
     expect(page.locator("#timeline")).to_contain_text("6 → 4")
 
 
+def test_dead_letter_is_dropped(site: Site, page: Any) -> None:
+    """Dropping asks once more, and leaves the workflow that it was meant for as it is."""
+    site.send("main", Furnish(seats=1))
+    site.send("t-1", Plan.model_validate(A_TRIP), Book(amount=Decimal("120.50")))
+    page.goto(f"{site.address}/workflows/trip/t-1")
+    letter = page.get_by_role("listitem").filter(has_text="Reserve")
+    letter.get_by_role("button", name="Drop Reserve").click()
+    letter.get_by_role("button", name="Drop for good").click()
+
+    expect(page.get_by_role("heading", name="Dead letters")).to_be_hidden()
+    page.goto(f"{site.address}/workflows/hall/main")
+    expect(page.locator("#version")).to_have_text("1")
+
+
 def test_keyboard_only(site: Site, page: Any) -> None:
     """Everything can be reached and done without a mouse, beginning with a link past the head of the page."""
     site.send("t-1", Plan.model_validate(A_TRIP))

@@ -250,6 +250,9 @@ follow({
     soonCounts();
     soonList();
   },
+  refused() {
+    position = null; // what came after it may have been pruned: it goes on with what happens from now
+  },
   heard(_, commit) {
     position = commit.position;
     tell(commit, true);

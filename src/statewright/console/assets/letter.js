@@ -6,7 +6,34 @@ import { summary } from "./tree.js";
 
 const KINDS = { timer: "Timer", delivery: "Delivery", reactor: "Reactor" };
 
-export function letterCard(letter, changed) {
+/** Letters in a list; one that has not changed keeps its element, and whoever is at it their place. */
+export class Letters {
+  constructor(changed) {
+    this.element = h("ul", { class: "plain letters" });
+    this.changed = changed;
+    this.known = new Map();
+  }
+
+  show(letters) {
+    const ids = new Set(letters.map((each) => each.id));
+    for (const [id, { element }] of this.known) {
+      if (ids.has(id)) continue;
+      element.remove();
+      this.known.delete(id);
+    }
+    for (const letter of letters) {
+      const text = JSON.stringify(letter);
+      const before = this.known.get(letter.id);
+      if (before?.text === text) continue;
+      const element = letterCard(letter, this.changed);
+      if (before) before.element.replaceWith(element);
+      else this.element.append(element);
+      this.known.set(letter.id, { element, text });
+    }
+  }
+}
+
+function letterCard(letter, changed) {
   const outcome = h("p", { class: "field-error", role: "alert", hidden: true });
   const { command, error } = letter;
   const target = h("a", { href: pagePath(letter.target, letter.target_id) }, `${letter.target} ${letter.target_id}`);

@@ -3,36 +3,20 @@
 import { Problem, get } from "./api.js";
 import "./badge.js";
 import { find, h } from "./dom.js";
-import { letterCard } from "./letter.js";
+import { Letters } from "./letter.js";
 import { show } from "./live.js";
 
 const { api } = document.body.dataset;
-const list = h("ul", { class: "plain letters" });
+const list = new Letters(refresh);
 const none = h("p", { class: "nothing", hidden: true }, "There are none: everything that was decided has been delivered.");
-find("#letters").append(none, list);
-const known = new Map();
+find("#letters").append(none, list.element);
 
 async function refresh() {
   if (document.hidden) return;
   try {
     const found = await get(`${api}/_/dead-letters?limit=100`);
     none.hidden = found.length > 0;
-    const ids = new Set(found.map((each) => each.id));
-    for (const [id, { element }] of known) {
-      if (!ids.has(id)) {
-        element.remove();
-        known.delete(id);
-      }
-    }
-    for (const letter of found) {
-      const text = JSON.stringify(letter);
-      if (known.get(letter.id)?.text === text) continue;
-      const element = letterCard(letter, refresh);
-      const before = known.get(letter.id)?.element;
-      if (before) before.replaceWith(element);
-      else list.append(element);
-      known.set(letter.id, { element, text });
-    }
+    list.show(found);
     show("live");
     await refreshReaders();
   } catch (error) {

@@ -15,9 +15,10 @@ export function show(state) {
  * Follow a stream. The browser itself resumes it after a break; a page in the background lets go of it, because a
  * browser has few connections to one server.
  *
- * `address()` gives where the stream is now, `opened()` is called each time it begins, `heard(name, data)` for each event.
+ * `address()` gives where the stream is now, `opened()` is called each time it begins, `heard(name, data)` for each event, and
+ * `refused()` where the server will not go on from there.
  */
-export function follow({ address, events, heard, opened }) {
+export function follow({ address, events, heard, opened, refused }) {
   let source = null;
   let pause = 500;
   let timer = null;
@@ -35,6 +36,7 @@ export function follow({ address, events, heard, opened }) {
       if (source && source.readyState === EventSource.CLOSED) {
         // Refused for good, as far as the browser is concerned: begin anew, from what the page knows then.
         close();
+        refused?.();
         timer = setTimeout(open, pause);
         pause = Math.min(pause * 2, 10_000);
       }

@@ -4,9 +4,9 @@ import { Problem, apiPath, dataPath, get, pagePath } from "./api.js";
 import "./badge.js";
 import { commandForm } from "./command.js";
 import { announce, find, flash, freshId, h } from "./dom.js";
-import { letterCard } from "./letter.js";
+import { Letters } from "./letter.js";
 import { follow } from "./live.js";
-import { moment } from "./moment.js";
+import { duration, moment } from "./moment.js";
 import { mark } from "./picture.js";
 import { know, stateBadge } from "./state.js";
 import { changes, summary, tree } from "./tree.js";
@@ -31,7 +31,8 @@ async function present() {
   const seen = version === now.version ? now : await at(version);
   if (version !== (shown ?? now.version)) return; // the slider has moved on
   const commit = commits.get(version);
-  const changed = (commit?.changes ?? []).map((each) => (each.kind === "removed" ? each.path.slice(0, -1) : each.path));
+  // In the first version everything is new, and a mark on everything marks nothing.
+  const changed = (version > 1 ? (commit?.changes ?? []) : []).map((each) => (each.kind === "removed" ? each.path.slice(0, -1) : each.path));
   find("#data").replaceChildren(
     seen
       ? tree(seen.data, new Set(changed.map((each) => JSON.stringify(each))))
@@ -41,7 +42,7 @@ async function present() {
   find("#standing").replaceChildren(
     stateBadge(now.state),
     h("span", {}, "version ", h("strong", { id: "version" }, now.version)),
-    h("span", {}, "in this state since ", moment(entered ?? now.updated_at)),
+    h("span", {}, "in this state for ", duration(entered ?? now.updated_at)),
   );
   showTravel(seen);
 }
@@ -84,6 +85,7 @@ function showTravel(seen) {
   output.textContent = `${version} of ${now.version}`;
   back.hidden = shown === null;
   document.body.classList.toggle("is-travelling", shown !== null);
+  pastHint.hidden = shown === null || !now;
   for (const element of document.querySelectorAll("#timeline [data-version]")) {
     const isHere = Number(element.dataset.version) === version;
     element.classList.toggle("is-shown", isHere);
@@ -213,18 +215,27 @@ function offered(command) {
 }
 
 const lastSaid = h("p", { class: "notice good", hidden: true });
-find("#commands").prepend(lastSaid);
+const pastHint = h("p", { class: "hint", hidden: true }, "You are looking at the past; commands act on the present.");
+find("#commands").prepend(lastSaid, pastHint);
+let saidAt = 0;
 
 function said(answer) {
   // The form may be gone with the state that it belonged to: what was answered stays above the forms.
   lastSaid.textContent = `Accepted. It is ${answer.state} now, at version ${answer.version}.`;
   lastSaid.hidden = false;
+  saidAt = answer.version;
 }
 
 // --- timers and dead letters -------------------------------------------------------------------------------------------------
 
+const letters = new Letters(refreshLetters);
+find("#letters").append(letters.element);
+let timersShown = "";
+
 async function refreshTimers() {
   const found = await optional(get(apiPath(name, id, "timers")));
+  if (JSON.stringify(found) === timersShown) return;
+  timersShown = JSON.stringify(found);
   find("#timers-card").hidden = !found.length;
   find("#timers").replaceChildren(
     h(
@@ -242,7 +253,7 @@ async function refreshLetters() {
   const all = await optional(get(`${document.body.dataset.api}/_/dead-letters?limit=100`));
   const own = all.filter((each) => each.workflow_id === id || each.target_id === id);
   find("#letters-card").hidden = !own.length;
-  find("#letters").replaceChildren(h("ul", { class: "plain" }, own.map((each) => letterCard(each, refreshLetters))));
+  letters.show(own);
 }
 
 /** What not every store keeps: nothing where it does not. */
@@ -268,6 +279,7 @@ async function become(found) {
   if (!isFirst && found.version < now.version) past.clear(); // it was forgotten, and begun anew
   now = found;
   past.set(found.version, found);
+  if (found.version > saidAt) lastSaid.hidden = true;
   show();
   offer();
   await fetchNewer();
@@ -328,6 +340,8 @@ function listen() {
 
 if (await begin()) {
   listen();
+  // What is given up makes no commit: nothing would tell.
+  setInterval(() => document.hidden || refreshLetters(), 3000);
 } else {
   // The first command creates it, and then there is something to follow.
   const { show: say } = await import("./live.js");
