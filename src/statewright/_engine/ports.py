@@ -411,6 +411,26 @@ class ErasingStore(Protocol):
 
 
 @runtime_checkable
+class PruningStore(Protocol):
+    """A store that can do without old commits."""
+
+    async def prune(self, *, before_position: int | None = None, older_than: timedelta | None = None) -> int:
+        """Delete old commits, and return how many; what is still needed stays.
+
+        The newest commit of a workflow stays, and so does what a reactor or publisher has not read. Reading on from
+        below what was deleted is a `PositionPrunedError` from then on.
+
+        Args:
+            before_position: Delete commits below this position.
+            older_than: Delete commits recorded longer ago than this.
+
+        Raises:
+            InvalidDataError: Neither was given.
+        """
+        ...
+
+
+@runtime_checkable
 class Publisher(Protocol):
     """Where commits are published to: a broker, a webhook, a log."""
 
@@ -448,6 +468,7 @@ __all__ = [
     "HistoryStore",
     "IdempotentStore",
     "LeaseStore",
+    "PruningStore",
     "Publisher",
     "ReaderStatus",
     "ReaderStore",

@@ -85,6 +85,12 @@ class MemoryAgenda:
     def _timers_of(self, id: str) -> list[tuple[tuple[str, str], _Timer]]:
         return [(place, timer) for place, timer in list(self._timers.items()) if place[0] == id]
 
+    def _first_needed(self, end: int) -> int:
+        """Return the first position that a reader or something undelivered still needs, at most `end`."""
+        unread = [position + 1 for position in self._readers.values()]
+        undelivered = [row.delivery.position for row in self._outbox.values()]
+        return min([end, *unread, *undelivered])
+
     def _forget_agenda(self, id: str) -> None:
         for place, _ in self._timers_of(id):
             del self._timers[place]

@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 from ..._engine.ports import FoldingStore, RecordedAnswer, SaveOptions, StoreAdapter, StoredWorkflow
 from ..._model.commit import Commit, NewCommit, new_id
 from ..._model.snapshot import WorkflowSnapshot
-from ...errors import ConcurrencyConflictError
+from ...errors import ConcurrencyConflictError, InvalidDataError, Issue, PositionPrunedError
 from .agenda import Bell, MemoryAgenda
 
 
@@ -41,6 +41,7 @@ class MemoryStore(MemoryAgenda):
         self._rows: dict[str, _Row] = {}
         self._log: list[tuple[int, NewCommit]] = []
         self._position = 0
+        self._horizon = 0
         self._lock = threading.Lock()  # an executor's `sync()` runs on a thread of its own
         self._bell = Bell()
 
@@ -133,7 +134,13 @@ class MemoryStore(MemoryAgenda):
         return next((commit.snapshot for _, commit in commits if commit.version == version), None)
 
     async def commits(self, *, after: int = 0, limit: int = 1000) -> list[Commit]:
-        """Return commits with a position above `after`, in order of position."""
+        """Return commits with a position above `after`, in order of position.
+
+        Raises:
+            PositionPrunedError: Some of them have been pruned.
+        """
+        if after < self._horizon:
+            raise PositionPrunedError(after, self._horizon)
         start = bisect.bisect_right(self._log, after, key=itemgetter(0))
         return [_own(commit).at(position) for position, commit in self._log[start : start + limit]]
 
@@ -179,6 +186,37 @@ class MemoryStore(MemoryAgenda):
             self._log = [numbered for numbered in self._log if numbered[1].snapshot.id != id]
             self._forget_agenda(id)
         return row is not None
+
+    async def prune(self, *, before_position: int | None = None, older_than: timedelta | None = None) -> int:
+        """Delete old commits, and return how many; what is still needed stays.
+
+        Raises:
+            InvalidDataError: Neither a position nor an age was given.
+        """
+        if before_position is None and older_than is None:
+            issue = Issue(("before_position",), "a position or an age is expected: prune(before_position=...)", "value")
+            raise InvalidDataError("argument", (issue,))
+        with self._lock:
+            end = self._first_needed(self._position + 1)
+            if before_position is not None:
+                end = min(end, before_position)
+            if older_than is not None:
+                end = min(end, self._first_since(datetime.now(UTC) - older_than))
+            return self._drop_before(end)
+
+    def _first_since(self, moment: datetime) -> int:
+        young = (position for position, commit in self._log if commit.recorded_at >= moment)
+        return next(young, self._position + 1)
+
+    def _drop_before(self, end: int) -> int:
+        newest = {row.commits[-1][0] for row in self._rows.values() if row.commits}
+        gone = {position for position, _ in self._log if position < end and position not in newest}
+        if gone:
+            self._horizon = max(gone)
+        self._log = [numbered for numbered in self._log if numbered[0] not in gone]
+        for row in self._rows.values():
+            row.commits = [numbered for numbered in row.commits if numbered[0] not in gone]
+        return len(gone)
 
 
 def _is_foreign(row: _Row | None, options: SaveOptions) -> bool:

@@ -13,6 +13,7 @@ from .folding import FoldingClauses
 from .keeping import KeepingClauses
 from .leasing import LeaseClauses
 from .log import LogClauses
+from .pruning import PruningClauses
 from .racing import RacingClauses
 from .recording import HistoryClauses
 from .remembering import ErasingClauses, IdempotencyClauses
@@ -35,6 +36,7 @@ class StoreContract(
     CatalogClauses,
     IdempotencyClauses,
     ErasingClauses,
+    PruningClauses,
     TimerClauses,
     LeaseClauses,
     ReaderClauses,
