@@ -16,7 +16,7 @@ import statewright
 
 SHARED = {"statewright.errors": {"is_fresh", "issues_of", "mark_fresh", "settle"}}
 """For the floors above, not for users; no module but this one may sit below all of them."""
-DOORS = ("errors", "stores", "testing", "otel", "http", "client", "diagram")
+DOORS = ("errors", "stores", "publishers", "testing", "otel", "http", "client", "diagram")
 """What users import by name beside the root; everything else is underscored, or a program."""
 PROGRAMS = ("cli", "console", "demo")
 

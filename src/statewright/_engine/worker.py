@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -37,7 +37,8 @@ class Worker:
         store: The store, with timers, leases and positions.
         executors: Of the workflows whose timers and commands are executed, and whose events are decoded.
         reactors: What follows from events.
-        publishers: Where commits are published to.
+        publishers: Where commits are published to; one that is an async context manager is entered for as long as the
+            worker works.
         start: Where a reactor or publisher begins that has no position yet, on a store that has commits: after a
             position (`0` for all of them), or `"now"`.
         clock: Judges whether timers are due, in the place of the store's clock; leases always use the store's.
@@ -76,7 +77,8 @@ class Worker:
         tools = Toolbox(store, by_name, clock, retries, backoff)
         timers = [TimerRole(tools, name) for name in by_name]
         deciding = [ReactorRole(tools, reactor) for reactor in reactors or ()]
-        publishing = [PublisherRole(tools, publisher) for publisher in publishers]
+        self._publishers: list[Any] = list(publishers)
+        publishing = [PublisherRole(tools, publisher) for publisher in self._publishers]
         self._roles: list[Role] = [*timers, *deciding, *publishing]
         self._readers = [*(role.name for role in deciding), *(role.name for role in publishing)]
         if len(set(self._readers)) < len(self._readers):
@@ -101,8 +103,12 @@ class Worker:
         Raises:
             DefinitionError: A reactor or publisher has no position yet, and `start` is not given.
         """
-        await self._patiently(self._prepare)
-        await self._patiently(self._acquire)
+        async with self._open_publishers():
+            await self._patiently(self._prepare)
+            await self._patiently(self._acquire)
+            await self._serve_all()
+
+    async def _serve_all(self) -> None:
         stopping = asyncio.Event()
         tasks = [asyncio.create_task(self._keep_leases(stopping))]
         tasks += [asyncio.create_task(self._serve(role, stopping)) for role in self._roles]
@@ -125,18 +131,31 @@ class Worker:
             DefinitionError: A reactor or publisher has no position yet, and `start` is not given.
             StoreError: The store failed.
         """
-        await self._prepare()
-        try:
-            progressed = True
-            while progressed:
-                await self._acquire()
-                held = [(role, self._fences[role.name]) for role in self._roles if role.name in self._fences]
-                progressed = False
-                for role, fence in held:
-                    with contextlib.suppress(LeaseLostError):
-                        progressed |= await role.step(fence)
-        finally:
-            await self._release()
+        async with self._open_publishers():
+            await self._prepare()
+            try:
+                while await self._step_all():
+                    pass
+            finally:
+                await self._release()
+
+    async def _step_all(self) -> bool:
+        """Take one step in each role that is held; return whether there was anything to do."""
+        await self._acquire()
+        progressed = False
+        for role in self._roles:
+            if (fence := self._fences.get(role.name)) is not None:
+                with contextlib.suppress(LeaseLostError):
+                    progressed |= await role.step(fence)
+        return progressed
+
+    @contextlib.asynccontextmanager
+    async def _open_publishers(self) -> AsyncGenerator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            for publisher in self._publishers:
+                if hasattr(publisher, "__aenter__"):
+                    await stack.enter_async_context(publisher)
+            yield
 
     async def _prepare(self) -> None:
         """Give each reader that has none a position."""
