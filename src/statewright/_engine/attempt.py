@@ -36,6 +36,7 @@ from ..errors import (
     NotFoundError,
     RestoreError,
     StoreError,
+    settle,
 )
 from .mailbox import Lane, Lanes, Standing
 from .nesting import ActiveCall, executing
@@ -77,6 +78,8 @@ class Attempt:
     """
 
     context: Any = None
+    command: Any = None
+    """The command that executor middleware was shown, whatever it has done to its context since."""
     workflow: Workflow[Any, Any, Any, Any] | None = None
     recorded: RecordedAnswer | None = None
     said: Context[Any, Any] | None = None
@@ -145,6 +148,7 @@ class Attempt:
             try:
                 self.workflow = self._restored()
             except RestoreError as error:
+                settle(error)
                 return error
         if request.expected_version is not None and request.expected_version != standing.version:
             return ConcurrencyConflictError(request.id, request.expected_version, standing.version)
@@ -184,9 +188,10 @@ class Attempt:
 
     def _execution(self) -> Execution:
         request = self.request
+        self.command = request.take_command()
         return Execution(
             request.id,
-            request.take_command(),
+            self.command,
             self._stored(),
             request.metadata,
             request.expected_version,
@@ -218,7 +223,7 @@ class Attempt:
             raise LookupError("create runs no handler")
         if self.recorded is not None:
             return self._replay(self.recorded, schema)
-        command = request.take_command() if self.context is None else self.context.command
+        command = request.take_command() if self.command is None else self.command
         self.routed, self.said = await self.router._decide(
             self.workflow, request.id, schema, command, items, request.metadata, self.observers
         )
@@ -232,6 +237,7 @@ class Attempt:
         try:
             workflow = self.restorer.restore(recorded.snapshot)
         except RestoreError as error:
+            settle(error)
             return Failure(error)
         events = self.restorer.events(recorded.events, recorded.snapshot.model_version)
         return Success(workflow, events, replayed=True)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import ValidationError
-
 from .._model.commit import Commit, RecordedMessage, WorkflowCommit
 from .._model.migration import Migrations
 from .._model.snapshot import WorkflowSnapshot
@@ -69,7 +67,7 @@ class Restorer:
             if self.migrations is not None:
                 renamed = self.migrations.upgrade_event(message, model_version)
             return self._definition.events.by_name[renamed.type].load(renamed.text)
-        except (KeyError, ValidationError, MigrationError):
+        except Exception:  # noqa: BLE001 - a validator or migration of the user's own may raise anything
             return message
 
     def commit(self, commit: Commit) -> WorkflowCommit[Any]:

@@ -216,7 +216,7 @@ class Schema:
         if one == other or to_value(one) == to_value(other):
             return True
         try:
-            return self._equal(self.load(one), self.load(other))
+            return self._equal(self.load(one), self.load(other), exclude_unset=True)
         except ValidationError:
             return False
 
@@ -249,11 +249,14 @@ class Schema:
             path = difference(to_value(text.decode()), to_value(again.decode()))
             raise self.invalid([Issue(path, "it does not load back as it was saved", "not_stable")])
 
-    def _equal(self, one: Any, other: Any) -> bool:
+    def _equal(self, one: Any, other: Any, *, exclude_unset: bool = False) -> bool:
         # In Python mode sets stay sets, so that their order, which is none, does not count.
         try:
             forms = [
-                self._adapter.dump_python(each, by_alias=True, round_trip=True, warnings=False) for each in (one, other)
+                self._adapter.dump_python(
+                    each, by_alias=True, round_trip=True, exclude_unset=exclude_unset, warnings=False
+                )
+                for each in (one, other)
             ]
         except TypeError:  # a set of models cannot become a set of dicts
             forms = [one, other]
