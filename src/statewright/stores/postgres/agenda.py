@@ -16,6 +16,7 @@ from ..._engine.ports import (
     LeaseStore,
     ReaderStatus,
     ReaderStore,
+    TimerCatalog,
     TimerStore,
 )
 from ..._model.commit import RecordedMessage
@@ -55,6 +56,10 @@ class PostgresTimers:
     ) -> list[DueTimer]:
         """Return timers of these definitions that are due by the server's clock, or at `now`; the oldest first."""
         return [_timer(row) for row in await self._ask("due_timers", array(definitions), str(limit), moment_text(now))]
+
+    async def timers(self, id: str) -> list[DueTimer]:
+        """Return a workflow's timers that wait for their time, the next one first."""
+        return [_timer(row) for row in await self._ask("timers_of", check_text("id", id))]
 
     async def until_next_due(self, definitions: Collection[str], *, now: datetime | None = None) -> timedelta | None:
         """Return how long until the earliest timer of these definitions is due; `None` if there is none."""
@@ -292,6 +297,7 @@ def _dead_timer(row: Row) -> DeadLetter:
 
 if TYPE_CHECKING:
     _timers: type[TimerStore] = PostgresTimers
+    _timer_catalog: type[TimerCatalog] = PostgresTimers
     _leases: type[LeaseStore] = PostgresAgenda
     _readers: type[ReaderStore] = PostgresAgenda
     _letters: type[DeadLetterStore] = PostgresAgenda

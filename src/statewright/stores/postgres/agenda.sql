@@ -78,6 +78,10 @@ CROSS JOIN LATERAL (
 ) AS t
 ORDER BY t.due_at LIMIT $2::bigint;
 
+-- name: timers_of
+SELECT workflow_id, definition, key, generation, command, command_data::text, state, keep, due_at, attempts
+FROM {schema}.timer WHERE workflow_id = $1 AND error IS NULL ORDER BY due_at;
+
 -- name: until_next_due
 SELECT GREATEST(min(t.due_at) - COALESCE($2::timestamptz, clock_timestamp()), interval '0')
 FROM unnest($1::text[]) AS d (definition)
