@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -34,8 +35,12 @@ def _divided(scope: Scope) -> str:
     """Return the path with only those slashes that divide it."""
     path: str = scope["path"]
     raw: bytes | None = scope.get("raw_path")
-    if raw is None:
-        return path
+    return path if raw is None else _as_sent(path, raw)
+
+
+@lru_cache(maxsize=256)
+def _as_sent(path: str, raw: bytes) -> str:
+    # Remembered, because each route of an application is asked in turn whether it serves the same request.
     sent = raw.partition(b"?")[0].decode("latin-1")
     if unquote(sent) != path:
         return path  # somebody rewrote the path, and left what was sent as it was
