@@ -32,12 +32,11 @@ export function select(name) {
   for (const element of states(document)) element.classList.toggle("is-chosen", element.dataset.state === name);
 }
 
-/** Light up the way that a command took, where there is one. */
+/** Light up the way that a command took; where it may have been one of several, none. */
 export function travel(command, target, source) {
-  for (const element of document.querySelectorAll(".machine .line, .machine .label")) {
-    const { commands, target: to, source: from } = element.dataset;
-    if (to === target && commands.split("/").includes(command) && (source === undefined || from === source)) {
-      flash(element, "travelled");
-    }
-  }
+  const leads = ({ dataset: { commands, target: to, source: from } }) =>
+    to === target && commands.split("/").includes(command) && (source === undefined || from === source);
+  const ways = [...document.querySelectorAll(".machine .line, .machine .label")].filter(leads);
+  if (new Set(ways.map((each) => each.dataset.source)).size > 1) return;
+  for (const each of ways) flash(each, "travelled");
 }
