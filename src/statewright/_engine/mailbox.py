@@ -239,7 +239,8 @@ class Lane:
         fold.characters += _size(commit)
         standing = self._standing = Standing(commit.snapshot, commit.snapshot.version, commit.id, before.read_at)
         standing.workflow = after
-        standing.has_timers = before.has_timers or any(isinstance(write, SetTimer) for write in commit.timers)
+        if before.has_timers or commit.timers:
+            standing.has_timers = before.has_timers or any(isinstance(write, SetTimer) for write in commit.timers)
         return self._release(call)
 
     def answer(self, call: Call, answer: Any) -> Any:
@@ -469,6 +470,8 @@ class Lane:
 
     def _fences(self, fold: Fold) -> tuple[Fence, ...]:
         found = {entry.call.fence for entry in fold.entries if entry.commit is not None}
+        if found == {None}:
+            return ()
         return tuple(fence for fence in found if fence is not None)
 
     def _saved(self, fold: Fold, raised: BaseException | None) -> None:

@@ -39,6 +39,10 @@ def check_stored(stored: Any, id: str) -> StoredWorkflow | None:
     Raises:
         StoreError: It is none, or another workflow's.
     """
+    if type(stored) is StoredWorkflow and type(stored.version) is int and stored.version > 0:
+        snapshot = stored.snapshot
+        if type(snapshot) is WorkflowSnapshot and snapshot.id == id:
+            return stored  # as good as always; what follows finds words for the rest
     match stored:
         case None:
             return None

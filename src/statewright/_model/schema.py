@@ -14,7 +14,7 @@ from pydantic_core import CoreConfig, SchemaSerializer, SchemaValidator, to_json
 from .._mark import View
 from ..errors import DataSource, DefinitionError, InvalidDataError, Issue, issues_of, mark_fresh
 from .plain import UnstorableError, check_plain, to_value
-from .survival import count_models, find_mortal_field, is_plain, with_frank_numbers, with_symmetric_bytes
+from .survival import count_models, find_mortal_field, holds_floats, is_plain, with_frank_numbers, with_symmetric_bytes
 from .walk import difference, keep_unset, lost_type, spoiled_key
 
 Kind: TypeAlias = Literal["state", "command", "event", "error"]
@@ -68,6 +68,7 @@ class Schema:
         self._dump = self._adapter.serializer.to_json
         is_model = issubclass(self.type, BaseModel)
         self._is_plain = is_plain(core) and is_model
+        self._is_exact = self._is_plain and not holds_floats(core)
         self._is_flat = count_models(core) <= is_model
         self._is_built = True
         self._scope = {}
@@ -174,7 +175,8 @@ class Schema:
         Raises:
             InvalidDataError: It would not load back.
         """
-        return self.accept(value)[0]
+        # A number that was text may have become NaN or infinity, which only the careful way finds.
+        return self.dump(value) if self._is_exact else self.accept(value)[0]
 
     # --- what was set, and not only defaulted ------------------------------------------------------------------------
 

@@ -41,6 +41,11 @@ def is_plain(schema: Node) -> bool:
     return all(_is_plain_node(node) for node in _nodes(schema))
 
 
+def holds_floats(schema: Node) -> bool:
+    """Return whether a value may hold a number that is none, NaN or infinity, though its text said nothing of it."""
+    return any(node["type"] in {"float", "decimal", "timedelta"} for node in _nodes(schema))
+
+
 def count_models(schema: Node) -> int:
     """Return in how many places of a schema models stand, or may stand again."""
     return sum(node["type"] in {"model", "definition-ref"} for node in _nodes(schema))
