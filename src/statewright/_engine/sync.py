@@ -6,9 +6,9 @@ import asyncio
 import concurrent.futures
 import contextvars
 import threading
-from collections.abc import Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 from .._model.commit import WorkflowCommit
 from .._model.parameters import WorkflowT
@@ -24,6 +24,7 @@ C = TypeVar("C")
 E = TypeVar("E")
 R = TypeVar("R", bound=DomainError)
 T = TypeVar("T")
+Callback: TypeAlias = Callable[[], object]
 
 
 class SyncExecutor(Generic[WorkflowT]):
@@ -101,8 +102,14 @@ class SyncExecutor(Generic[WorkflowT]):
 
 @contextmanager
 def open_sync(executor: WorkflowExecutor[WorkflowT]) -> Generator[SyncExecutor[WorkflowT]]:
-    """Yield an executor's blocking surface; the store is open for as long."""
-    refuse_in_loop("sync", "async with")
+    """Yield an executor's blocking surface; the store is open for as long.
+
+    At the end of the block calls of other threads are waited for; if it ends with an exception they are cancelled.
+    """
+    if _is_in_loop():
+        raise RuntimeError(
+            "sync() is for code without an event loop, and one runs on this thread: `await` the executor's own methods"
+        )
     store: Any = executor.store
     thread = LoopThread()
     opens = hasattr(store, "__aenter__") and not getattr(store, "is_open", False)
@@ -111,9 +118,14 @@ def open_sync(executor: WorkflowExecutor[WorkflowT]) -> Generator[SyncExecutor[W
             thread.run(store.__aenter__(), "sync")
         try:
             yield SyncExecutor(executor, thread)
+        except BaseException:
+            thread.finish(cancels=True)
+            raise
+        else:
+            thread.finish(cancels=False)
         finally:
             if opens:
-                thread.run(store.__aexit__(None, None, None), "sync")
+                thread.close(store)
     finally:
         thread.stop()
 
@@ -124,25 +136,45 @@ class LoopThread:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="statewright-sync", daemon=True)
+        self._lock = threading.Lock()
+        self._is_finished = False
+        self._calls: set[asyncio.Task[Any]] = set()
         self._thread.start()
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
+        while True:
+            try:
+                self._loop.run_forever()
+            except (KeyboardInterrupt, SystemExit):
+                continue  # a handler raised it: it is its caller's, who gets it, and not the end of this thread
+            return
 
     def run(self, calling: Coroutine[Any, Any, T], method: str) -> T:
         """Run a coroutine on the loop, in the caller's context, and return what it returns.
 
         Raises:
-            RuntimeError: From a running event loop's thread, or after `stop`.
+            RuntimeError: From a running event loop's thread, or after the end of the block.
         """
         try:
-            refuse_in_loop(method, "await")
-            if self._loop.is_closed() or not self._thread.is_alive():
-                raise RuntimeError(f"{method}: this executor's `with executor.sync()` block has ended")
+            outcome, cancel = self._begin(calling, method)
         except RuntimeError:
             calling.close()
             raise
+        try:
+            return outcome.result()
+        except concurrent.futures.CancelledError:
+            raise RuntimeError(_ENDED.format(method)) from None
+        except (KeyboardInterrupt, SystemExit):
+            self._loop.call_soon_threadsafe(cancel)
+            raise
+
+    def _begin(self, calling: Coroutine[Any, Any, T], method: str) -> tuple[concurrent.futures.Future[T], Callback]:
+        if _is_in_loop():
+            raise RuntimeError(
+                f"{method}() of a sync executor would block the event loop that runs on this thread; "
+                f"there, use the executor itself: `await executor.{method}(...)`"
+            )
         outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
         context = contextvars.copy_context()
         started: list[asyncio.Task[T]] = []
@@ -150,28 +182,58 @@ class LoopThread:
         def start() -> None:
             task = self._loop.create_task(calling, context=context)
             started.append(task)
+            self._calls.add(task)
+            task.add_done_callback(self._calls.discard)
             task.add_done_callback(lambda done: _pass_on(done, outcome))
 
-        self._loop.call_soon_threadsafe(start)
-        try:
-            return outcome.result()
-        except (KeyboardInterrupt, SystemExit):
-            self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in started])
-            raise
+        with self._lock:
+            if self._is_finished:
+                raise RuntimeError(_ENDED.format(method))
+            self._loop.call_soon_threadsafe(start)
+        return outcome, lambda: [task.cancel() for task in started]
+
+    def finish(self, *, cancels: bool) -> None:
+        """Let nobody in any more, and wait until the calls that have begun have ended.
+
+        Args:
+            cancels: Cancel them.
+        """
+        with self._lock:
+            self._is_finished = True
+        self._complete(self._end_calls(cancels=cancels))
+
+    def close(self, store: Any) -> None:
+        """Close a store that was opened here."""
+        self._complete(store.__aexit__(None, None, None))
 
     def stop(self) -> None:
         """End the loop and its thread, after what still runs has been cancelled."""
-        asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result()
+        with self._lock:
+            self._is_finished = True
+        self._complete(self._wind_up())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
+    def _complete(self, ending: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(ending, self._loop).result()
 
-async def _cancel_others() -> None:
-    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    async def _end_calls(self, *, cancels: bool) -> None:
+        calls = list(self._calls)
+        for task in calls if cancels else ():
+            task.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    async def _wind_up(self) -> None:
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self._loop.shutdown_asyncgens()
+        await self._loop.shutdown_default_executor()
+
+
+_ENDED = "{}: this executor's `with executor.sync()` block has ended"
 
 
 def _pass_on(done: asyncio.Task[T], outcome: concurrent.futures.Future[T]) -> None:
@@ -183,17 +245,9 @@ def _pass_on(done: asyncio.Task[T], outcome: concurrent.futures.Future[T]) -> No
         outcome.set_result(done.result())
 
 
-def refuse_in_loop(method: str, instead: str) -> None:
-    """Refuse to block a running event loop.
-
-    Raises:
-        RuntimeError: There is one on this thread.
-    """
+def _is_in_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return
-    raise RuntimeError(
-        f"{method}() of a sync executor would block the event loop that runs on this thread; "
-        f"use `{instead}` on the executor itself: `await executor.{method}(...)`"
-    )
+        return False
+    return True
