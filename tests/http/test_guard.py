@@ -41,7 +41,10 @@ async def test_every_request_shows_the_token() -> None:
         problem(await client.post("/order/1/commands/Open"), 401, "Unauthorized")
         good = await client.post("/order/1/commands/Open", headers={"authorization": f"Bearer {TOKEN}"})
 
+        document = (await client.get("/openapi.json", headers={"authorization": f"Bearer {TOKEN}"})).json()
+
     assert good.status_code == 201
+    assert all("401" in each["responses"] for path in document["paths"].values() for each in path.values())
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from statewright.stores.sqlite import SQLiteStore
 from tests.http.shop import SECRET, AddItem, Open, Order, Place, asked, serving, shop, until, within
 from tests.http.test_command import problem
 
+pytest_plugins = ["tests.fixtures.postgres"]
 pytestmark = pytest.mark.slow
 
 
@@ -118,17 +119,27 @@ async def test_a_definitions_stream_begins_where_it_is_told(way: str) -> None:
 async def test_readers_that_come_back_miss_nothing_under_load(tmp_path: Any) -> None:
     """Readers that break off and come back while many write get every commit once and in order."""
     async with SQLiteStore(tmp_path / "orders.db") as store:
-        executor = shop(store)
-        ids = [f"order-{number}" for number in range(5)]
-        for id in ids:
-            (await executor.execute(id, Open())).unwrap()
-        async with served(executor) as client:
-            readers = [asyncio.create_task(read_on(client, "/order/stream?after=0", 105, step)) for step in (3, 7)]
-            readers += [asyncio.create_task(read_on(client, f"/order/{id}/stream", 21, 4)) for id in ids]
-            await asyncio.gather(*(add(executor, id, 20) for id in ids))
-            found = await within(asyncio.gather(*readers), 60)
+        await come_and_go(store)
 
-        logged = [commit.position for commit in await store.commits()]
+
+@pytest.mark.postgres
+async def test_readers_miss_nothing_on_postgres(postgres_store: Any) -> None:
+    """The same holds on PostgreSQL, where positions are given after the commit."""
+    await come_and_go(postgres_store)
+
+
+async def come_and_go(store: Any) -> None:
+    executor = shop(store)
+    ids = [f"order-{number}" for number in range(5)]
+    for id in ids:
+        (await executor.execute(id, Open())).unwrap()
+    async with served(executor) as client:
+        readers = [asyncio.create_task(read_on(client, "/order/stream?after=0", 105, step)) for step in (3, 7)]
+        readers += [asyncio.create_task(read_on(client, f"/order/{id}/stream", 21, 4)) for id in ids]
+        await asyncio.gather(*(add(executor, id, 20) for id in ids))
+        found = await within(asyncio.gather(*readers), 60)
+
+    logged = [commit.position for commit in await store.commits()]
     assert found[:2] == [logged, logged]
     assert all(each == sorted(set(each)) and each[-1] == 21 for each in found[2:])
     assert all(each == list(range(each[0], 22)) for each in found[2:])

@@ -75,6 +75,7 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lambda _: _open(store),
+        responses=openapi.problems(403) if token is None else openapi.problems(401, 403),
         exception_handlers={HTTPException: _http_problem, Exception: _unexpected},
     )
     if (metrics := metrics_of(served)) is not None:

@@ -11,10 +11,9 @@ from starlette.requests import Request
 
 from .._model.result import Failure, Result
 from ..errors import ConcurrencyConflictError
-from .problem import Problem, Refused, invalid
+from .problem import NO_VERSION, Problem, Refused, invalid
 
 _TAG: Final = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*')
-_MOST: Final = 2**53 - 1
 _TRIES: Final = 5
 
 
@@ -44,7 +43,7 @@ class Condition:
         """
         if not self.is_given:
             return await execute(None)
-        expected = max(self.versions, default=_MOST) if self.versions is not None else _MOST
+        expected = max(self.versions, default=NO_VERSION) if self.versions is not None else NO_VERSION
         result = await execute(expected)
         for _ in range(_TRIES):
             found = _found(result)
@@ -85,7 +84,7 @@ def _matching(header: str) -> Condition:
     # Strong comparison: a weak tag matches nothing, and neither does one that is no version of ours.
     strong = (tag for weak, tag in _tags(header, "If-Match") if not weak)
     versions = {int(tag) for tag in strong if re.fullmatch(r"[1-9][0-9]{0,15}", tag)}
-    return Condition(frozenset(each for each in versions if each <= _MOST))
+    return Condition(frozenset(each for each in versions if each < NO_VERSION))
 
 
 def is_unchanged(request: Request, version: int) -> bool:

@@ -36,6 +36,8 @@ PROBLEM: Final[Plain] = {
 }
 _PROBLEMS: Final[Mapping[int, str]] = {
     400: "A body that is not JSON, or a header that cannot be read.",
+    401: "The token of this server is required.",
+    403: "A page of another site may change nothing, and on loopback only loopback names are answered.",
     404: "There is no such workflow, version or command.",
     409: "Refused: by the workflow's rules, because its state takes no such command, or because somebody was first.",
     410: "What is asked for was pruned.",

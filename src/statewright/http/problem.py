@@ -26,6 +26,8 @@ from ..errors import (
 )
 
 URN: Final = "urn:statewright:"
+NO_VERSION: Final = 2**53 - 1
+"""Expected where what is asked for names no version: no workflow is ever at this one."""
 RETRY_AFTER: Final = "1"
 """Seconds after which a store that was unavailable may be asked again."""
 
@@ -132,7 +134,10 @@ def _described(error: ExecutionError, *, is_conditional: bool, has_key: bool) ->
             return _store_failed(error, facts, has_key=has_key)
         case DependencyError():
             return 503, f"the dependency {error.name!r} failed", facts
-        case ConcurrencyConflictError():
+        case ConcurrencyConflictError(expected_version=expected):
+            if expected == NO_VERSION:
+                del facts["expected_version"]
+                detail = f"workflow {error.workflow_id!r} is at version {error.actual_version}, which is not asked for"
             return 412 if is_conditional else 409, detail, facts
         case _:
             return _refused(error), detail, facts
