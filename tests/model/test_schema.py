@@ -749,14 +749,19 @@ def test_a_payload_that_contains_itself_is_refused() -> None:
 def test_wrong_defaults_are_refused_on_both_ways_in() -> None:
     """A default that its own schema refuses is refused as instance and as payload, because neither would load back."""
 
-    class Careless(BaseModel):
-        count: int = "many"
-        ratio: float = math.nan
+    for annotation, default in (
+        (int, "many"),
+        (float, math.nan),
+        (str, "\0"),
+        (list[int], ["x"]),
+        (Holder, {"text": 3}),
+    ):
+        careless = create_model("Careless", field=(annotation, default), other=(int, 1))
 
-    refused(Careless())
-    schema = schema_of(Careless)
-    with pytest.raises(InvalidDataError):
-        schema.record(schema.receive({}))
+        refused(careless())
+        schema = schema_of(careless)
+        with pytest.raises(InvalidDataError):
+            schema.record(schema.receive({"other": 2}))
 
 
 # --- forward references --------------------------------------------------------------------------------------------

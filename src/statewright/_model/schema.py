@@ -68,8 +68,9 @@ class Schema:
         self._dump = self._adapter.serializer.to_json
         is_model = issubclass(self.type, BaseModel)
         self._is_plain = is_plain(core) and is_model
-        self._is_exact = self._is_plain and not holds_floats(core)
         self._is_flat = count_models(core) <= is_model
+        self._is_exact = self._is_plain and self._is_flat and not holds_floats(core)
+        self._fields = set(self.type.model_fields) if is_model else set()
         self._is_built = True
         self._scope = {}
 
@@ -175,8 +176,10 @@ class Schema:
         Raises:
             InvalidDataError: It would not load back.
         """
-        # A number that was text may have become NaN or infinity, which only the careful way finds.
-        return self.dump(value) if self._is_exact else self.accept(value)[0]
+        # A number that was text may have become NaN or infinity, and nobody has looked at a default: only the careful
+        # way finds that.
+        is_sound = self._is_exact and value.__pydantic_fields_set__ == self._fields
+        return self.dump(value) if is_sound else self.accept(value)[0]
 
     # --- what was set, and not only defaulted ------------------------------------------------------------------------
 
