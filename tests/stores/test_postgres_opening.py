@@ -372,3 +372,44 @@ async def test_a_pool_that_is_busy(postgres: PostgresServer, make_postgres_store
             with pytest.raises(StoreUnavailableError):
                 await store.load(ID)
         await store.save(opening())
+
+
+async def test_a_pool_that_is_too_small(postgres: PostgresServer, make_postgres_store: MakeStore) -> None:
+    """A pool of one connection is refused at once."""
+    pool: AsyncConnectionPool[Any] = AsyncConnectionPool(postgres.dsn, min_size=1, max_size=1, open=False)
+    with pytest.raises(DefinitionError, match="2 connections"):
+        make_postgres_store(pool)
+
+
+@pytest.mark.slow
+async def test_a_small_pool_is_not_used_up_by_locks(
+    pool: AsyncConnectionPool[Any], postgres: PostgresServer, make_postgres_store: MakeStore
+) -> None:
+    """With a pool of three connections and many locked workflows, the others are saved and loaded meanwhile."""
+    async with make_postgres_store(pool) as store, await psycopg.AsyncConnection.connect(postgres.dsn) as caller:
+        created = [opening(f"w-{number:02}") for number in range(20)]
+        await asyncio.gather(*map(store.save, created))
+        for options in created[:10]:
+            await store.bind(caller).save(following(options))
+
+        outcomes = [store.submit(following(options)) for options in created]
+        async with asyncio.timeout(2):
+            await asyncio.gather(*outcomes[10:])
+            assert await store.load("w-03") is not None
+        assert not any(outcome.done() for outcome in outcomes[:10])
+        await caller.rollback()
+        async with asyncio.timeout(5):
+            await asyncio.gather(*outcomes)
+
+
+async def test_what_is_acknowledged_is_durable(postgres: PostgresServer, make_postgres_store: MakeStore) -> None:
+    """Where commits need not wait for the disk by default, those of the store wait; other settings stay as they are."""
+
+    async def setting(value: str) -> str:
+        source = make_conninfo(postgres.dsn, options=f"-c synchronous_commit={value}")
+        async with make_postgres_store(source) as store:
+            [(found,)] = await store._session.runner.fetch(b"SELECT current_setting('synchronous_commit')")  # type: ignore[union-attr]
+            return str(found)
+
+    assert await setting("off") == "on"
+    assert await setting("remote_apply") == "remote_apply"

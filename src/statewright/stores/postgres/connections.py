@@ -69,7 +69,8 @@ class ConnectionSettings:
             "enable_mergejoin": "off",
             "jit": "off",  # what is forbidden above counts as very expensive, which would be worth compiling
         }
-        asked = ", ".join(f"current_setting('{name}')" for name in self.settings)
+        self._names = (*self.settings, "synchronous_commit")
+        asked = ", ".join(f"current_setting('{name}')" for name in self._names)
         self._ask = f"SELECT {asked}".encode()
 
     async def begin(self, link: Link) -> None:
@@ -77,7 +78,13 @@ class ConnectionSettings:
         if link.connection.info.server_version < OLDEST_SERVER:
             raise StoreError(f"PostgreSQL {OLDEST_SERVER // 10_000} or newer is needed")
         [link.remembered] = await link.fetch(self._ask)
-        await self._set(link, tuple(self.settings.values()))
+        wanted = dict(self.settings)
+        *_, synchronous_commit = link.remembered
+        if synchronous_commit == "off":
+            wanted["synchronous_commit"] = "on"  # what is acknowledged is durable, whatever others here can do without
+        await self._set(
+            link, tuple(wanted.get(name, before) for name, before in zip(self._names, link.remembered, strict=True))
+        )
         [(encoding,)] = await link.fetch(b"SELECT current_setting('server_encoding')")
         if encoding != "UTF8":
             raise StoreError(f"the database has the encoding {encoding}; make one with ENCODING 'UTF8'")
@@ -87,7 +94,7 @@ class ConnectionSettings:
         await self._set(link, link.remembered)
 
     async def _set(self, link: Link, values: tuple[str, ...]) -> None:
-        calls = (f"set_config('{name}', ${number}, false)" for number, name in enumerate(self.settings, 1))
+        calls = (f"set_config('{name}', ${number}, false)" for number, name in enumerate(self._names, 1))
         await link.fetch(f"SELECT {', '.join(calls)}".encode(), values)
 
 

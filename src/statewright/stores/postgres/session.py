@@ -71,11 +71,17 @@ class Settings:
                 "PostgresStore takes a connection string or a psycopg_pool.AsyncConnectionPool, found "
                 f"{type(self.source).__name__}"
             )
-        if self.size < _LEAST_CONNECTIONS:
+        if self.usable < _LEAST_CONNECTIONS:
             raise DefinitionError(
-                f"PostgresStore needs {_LEAST_CONNECTIONS} connections at least, found {self.size}: one that waits for "
-                "a locked workflow must not hold up everything else"
+                f"PostgresStore needs {_LEAST_CONNECTIONS} connections at least, found {self.usable}: one that waits "
+                "for a locked workflow must not hold up everything else"
             )
+
+    @property
+    def usable(self) -> int:
+        """How many connections there may be: of a pool, never more than it has."""
+        pool = self.pooled
+        return self.size if pool is None else min(self.size, pool.max_size)
 
     @property
     def pooled(self) -> AsyncConnectionPool[Any] | None:
@@ -96,13 +102,13 @@ class Session:
         self.sql = Statements(settings.schema)
         self.bounds = Bounds(settings.call, settings.connect, settings.lock)
         self.bell = Bell()
-        self.connections = Connections(_source(settings), settings.size)
+        self.connections = Connections(_source(settings), settings.usable)
         self.runner = Runner(self.connections, self.bounds)
         self.reader = Reader(self.runner.fetch, self.sql, settings.retention)
         self.log = Log(self.runner, self.sql)
         self.loads: Collector[str, StoredWorkflow] = Collector(self.reader.load_many)
         self.recalls: Collector[tuple[str, str], RecordedAnswer] = Collector(self.reader.recall_many)
-        self.outbox = Outbox(aside=max(1, settings.size - _RESERVED))
+        self.outbox = Outbox(aside=max(1, settings.usable - _RESERVED))
         self.outbox.saver = Saver(self.runner, self.sql, self.outbox.set_aside, self._saved)
         self.herald = Herald(self.runner, self.sql, self.bell)
         self._tasks: set[asyncio.Task[None]] = set()

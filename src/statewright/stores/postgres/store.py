@@ -52,7 +52,8 @@ class PostgresStore(PostgresAgenda):
     ```
 
     Correctness rests on one compare-and-swap of one row, at READ COMMITTED. Saves and loads that wait at the same time
-    leave as one statement each. It belongs to the event loop that opened it.
+    leave as one statement each. It belongs to the event loop that opened it. Sessions are set up when a connection is
+    opened or borrowed, so that a proxy in between has to keep them (PgBouncer: session pooling).
 
     Args:
         source: A connection string or URL, as libpq takes it; or an open `psycopg_pool.AsyncConnectionPool`, from which
