@@ -50,3 +50,9 @@ export function freshKey() {
   if (crypto.randomUUID) return crypto.randomUUID();
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
+
+addEventListener("unhandledrejection", (event) => {
+  // What is read in passing is read again with the next change: the page stays as it is, and the head of the page says
+  // whether the server is there. So does what is cut off because the reader goes elsewhere.
+  if (event.reason instanceof Problem) event.preventDefault();
+});

@@ -1,9 +1,9 @@
 // A definition's page: counts, lists by state, what is happening, and the way to a new workflow.
 
-import { Problem, apiPath, dataPath, get, pagePath } from "./api.js";
+import { apiPath, dataPath, get, pagePath } from "./api.js";
 import "./badge.js";
 import { commandForm } from "./command.js";
-import { announce, find, flash, freshId, h, seldom } from "./dom.js";
+import { find, flash, freshId, h, seldom } from "./dom.js";
 import { follow } from "./live.js";
 import { moment, setMoment } from "./moment.js";
 import { select, setCounts, travel } from "./picture.js";
@@ -259,11 +259,4 @@ follow({
     soonCounts();
     soonList();
   },
-});
-
-addEventListener("unhandledrejection", (event) => {
-  if (!(event.reason instanceof Problem)) return;
-  // A reader's page stays as it is: the stream says that the server is away, and the next commit tries again.
-  event.preventDefault();
-  announce(event.reason.message);
 });
