@@ -39,6 +39,7 @@ def remove(_: ArticleRetracted, source: Source) -> Send:
 
 async def name_actor(ctx: Execution, call_next: CallNext) -> Success | Failure:
     """Hand the caller's name on to the handler: `execute(..., metadata={"actor": name})`."""
+    # Metadata is the server's own word. Were it taken from a request as it is, anybody could be the clock.
     actor = CLOCK if "timer" in ctx.metadata else ctx.metadata.get("actor")
     if not isinstance(actor, str):
         return Failure(UnexpectedError("a command of an article needs an actor in its metadata"))
