@@ -748,7 +748,6 @@ def test_a_payload_that_contains_itself_is_refused() -> None:
 
 def test_wrong_defaults_are_refused_on_both_ways_in() -> None:
     """A default that its own schema refuses is refused as instance and as payload, because neither would load back."""
-
     for annotation, default in (
         (int, "many"),
         (float, math.nan),

@@ -172,11 +172,11 @@ class MemoryStore(MemoryAgenda):
 
     async def count(self, *, definition: str | None = None, state: str | None = None) -> int:
         """Return how many workflows there are."""
-        return sum(_fits(row.current, definition, state) for row in self._rows.values())
+        return sum(_fits(row.current, definition, state) for row in list(self._rows.values()))
 
     async def count_by_state(self, definition: str) -> Mapping[str, int]:
         """Return how many workflows of a definition are in each state that has any."""
-        rows = self._rows.values()
+        rows = list(self._rows.values())  # another thread may save while this one looks through them
         return Counter(row.current.state for row in rows if row.current.definition == definition)
 
     async def forget(self, id: str) -> bool:
