@@ -10,7 +10,8 @@ from typing import Any
 from ..errors import StoreError
 from .ports import HistoryStore, ReaderStore
 
-_POLL = timedelta(milliseconds=250)
+_FIRST_PAUSE = timedelta(milliseconds=2)
+_LONGEST_PAUSE = timedelta(milliseconds=100)
 
 
 async def wait_until_passed(store: Any, id: str, version: int, by: Iterable[str], timeout: timedelta) -> bool:
@@ -37,8 +38,11 @@ async def wait_until_passed(store: Any, id: str, version: int, by: Iterable[str]
     try:
         async with asyncio.timeout(timeout.total_seconds()):
             for name in by:
+                pause = _FIRST_PAUSE
                 while not await _has_passed(store, name, id, found[0].position):
-                    await store.wait_for_change(_POLL)
+                    # No store tells of positions: they are looked at, less and less often.
+                    await asyncio.sleep(pause.total_seconds())
+                    pause = min(pause * 2, _LONGEST_PAUSE)
     except TimeoutError:
         return False
     return True

@@ -283,6 +283,8 @@ async def _finished(step: Any) -> bool:
         return bool(await asyncio.shield(task))
     except asyncio.CancelledError:
         await asyncio.wait([task])
+        if not task.cancelled() and task.exception() is not None:
+            _log.warning("a worker's last step failed", extra={"error": str(task.exception())})
         raise
 
 

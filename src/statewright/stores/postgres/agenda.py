@@ -49,7 +49,7 @@ class PostgresTimers:
 
     async def timer_stands(self, id: str, key: str, generation: str) -> bool:
         """Return whether a timer is still set, in this generation."""
-        return bool(await self._ask("timer_stands", id, key, generation))
+        return bool(await self._ask("timers_standing", *map(array, ([id], [key], [generation]))))
 
     async def due_timers(
         self, definitions: Collection[str], *, limit: int = 100, now: datetime | None = None
@@ -93,6 +93,12 @@ class PostgresAgenda(PostgresTimers):
     async def _ask(self, name: str, *params: Field) -> list[Row]:
         session = self._opened()
         return await session.runner.fetch(session.sql[name], params)
+
+    # --- timers ----------------------------------------------------------------------------------------------------
+
+    async def timer_stands(self, id: str, key: str, generation: str) -> bool:
+        """Return whether a timer is still set, in this generation; asked for at the same time, asked together."""
+        return await self._opened().standing.ask((id, key, generation)) is not None
 
     # --- leases ----------------------------------------------------------------------------------------------------
 

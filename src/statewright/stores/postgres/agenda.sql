@@ -62,8 +62,10 @@ AND (e.id IN (SELECT id FROM fallen)) IS NOT TRUE
 SELECT f.name, f.epoch FROM unnest($1::text[], $2::bigint[]) AS f (name, epoch)
 WHERE NOT EXISTS (SELECT FROM {schema}.lease AS l WHERE l.name = f.name AND l.epoch = f.epoch);
 
--- name: timer_stands
-SELECT FROM {schema}.timer WHERE workflow_id = $1 AND key = $2 AND generation = $3;
+-- name: timers_standing
+SELECT t.workflow_id, t.key, t.generation
+FROM unnest($1::text[], $2::text[], $3::text[]) AS q (workflow_id, key, generation)
+JOIN {schema}.timer AS t ON t.workflow_id = q.workflow_id AND t.key = q.key AND t.generation = q.generation;
 
 -- name: due_timers
 -- The present is a subquery, so that it is one moment, and fit for the index.

@@ -24,7 +24,7 @@ from .herald import Herald
 from .log import Log
 from .outbox import Outbox
 from .reader import Reader
-from .rows import check_id, check_text
+from .rows import array, check_id, check_text
 from .runner import Bounds, Runner
 from .saver import Saver
 from .statements import Statements
@@ -108,6 +108,7 @@ class Session:
         self.log = Log(self.runner, self.sql)
         self.loads: Collector[str, StoredWorkflow] = Collector(self.reader.load_many)
         self.recalls: Collector[tuple[str, str], RecordedAnswer] = Collector(self.reader.recall_many)
+        self.standing: Collector[tuple[str, str, str], bool] = Collector(self._timers_standing)
         self.outbox = Outbox(aside=max(1, settings.usable - _RESERVED))
         self.outbox.saver = Saver(self.runner, self.sql, self.outbox.set_aside, self._saved)
         self.herald = Herald(self.runner, self.sql, self.bell)
@@ -133,6 +134,11 @@ class Session:
         """Return what was recorded under an idempotency key, as a future."""
         return self.recalls.ask((check_text("id", id), check_text("key", key)))
 
+    async def _timers_standing(self, timers: list[tuple[str, str, str]]) -> dict[tuple[str, str, str], bool]:
+        params = [array(column) for column in zip(*timers, strict=True)]
+        found = await self.runner.fetch(self.sql["timers_standing"], params)
+        return dict.fromkeys(((id, key, generation) for id, key, generation in found), True)
+
     async def forget(self, id: str) -> bool:
         """Delete everything that is kept of a workflow; return whether there was anything.
 
@@ -154,6 +160,7 @@ class Session:
         await self.outbox.quiet()
         await self.loads.quiet()
         await self.recalls.quiet()
+        await self.standing.quiet()
         while self._tasks:
             await asyncio.wait(self._tasks)
         await self._ears.aclose()
