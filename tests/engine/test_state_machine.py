@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import psycopg
 import pytest
@@ -35,6 +36,16 @@ pytestmark = pytest.mark.slow
 IDS = st.sampled_from(["a", "b", "ünïcode/..", "c" * 255])
 AMOUNTS = st.integers(-20, 60)
 KEYS = st.sampled_from(["k1", "k2"])
+STEPS = st.one_of(
+    st.tuples(st.just("add"), AMOUNTS),
+    st.tuples(st.just("add expecting"), AMOUNTS, st.integers(-1, 1)),
+    st.tuples(st.just("add once"), st.integers(-3, 3), KEYS),
+    st.tuples(st.just("begin")),
+    st.tuples(st.just("give up"), AMOUNTS),
+)
+"""What callers may do to one workflow at the same moment."""
+
+Check: TypeAlias = Callable[[Any], None]
 
 
 class Twin:
@@ -43,14 +54,16 @@ class Twin:
     def __init__(self) -> None:
         self.totals: dict[str, list[int]] = {}
         self.keys: dict[tuple[str, str], tuple[int, int]] = {}
+        self.added = False
+        """Whether the last `add` found room."""
 
     def add(self, id: str, n: int) -> bool:
         """Add if there is room."""
         totals = self.totals[id]
-        if totals[-1] + n > 100:
-            return False
-        totals.append(totals[-1] + n)
-        return True
+        self.added = totals[-1] + n <= 100
+        if self.added:
+            totals.append(totals[-1] + n)
+        return self.added
 
 
 class Machine(RuleBasedStateMachine):
@@ -131,6 +144,96 @@ class Machine(RuleBasedStateMachine):
 
         for n, result in zip(amounts, self.wait(together()), strict=True):
             self.check_added(id, n, result)
+
+    @rule(id=IDS, steps=st.lists(STEPS, min_size=2, max_size=8))
+    def do_together(self, id: str, steps: list[tuple[Any, ...]]) -> None:
+        """Callers that come at once are served as if one after the other, whatever they want."""
+        planned = [self.plan(id, *step) for step in steps]
+
+        async def together() -> list[Any]:
+            tasks = [asyncio.create_task(self.executor.execute(id, command, **how)) for command, how, _ in planned]
+            for task, (_, _, check) in zip(tasks, planned, strict=True):
+                if check is None:
+                    task.cancel()  # before it has begun: it is never decided
+            return await asyncio.gather(*tasks, return_exceptions=True)
+
+        for result, (_, _, check) in zip(self.wait(together()), planned, strict=True):
+            if check is None:
+                assert isinstance(result, asyncio.CancelledError)
+            else:
+                check(result)
+
+    def plan(self, id: str, kind: str, n: int = 0, more: Any = None) -> tuple[Any, dict[str, Any], Check | None]:
+        """Do a step to the dict; return the same for the executor, and how to check its answer."""
+        totals = self.twin.totals.get(id)
+        match kind:
+            case "give up":
+                return Add(n=n), {}, None
+            case "begin":
+                self.twin.totals.setdefault(id, [0])
+                return Begin(), {}, partial(self.check_begun, totals is None)
+            case "add":
+                return Add(n=n), {}, self.planned(id, n)
+            case "add expecting":
+                version = len(totals or ())
+                expected = max(0, version + more)
+                if totals is not None and expected != version:
+                    return Add(n=n), {"expected_version": expected}, partial(self.check_conflict, expected, version)
+                return Add(n=n), {"expected_version": expected}, self.planned(id, n)
+            case _:
+                return Add(n=n), {"idempotency_key": more}, self.planned_once(id, n, more)
+
+    def planned(self, id: str, n: int) -> Check:
+        if id not in self.twin.totals:
+            return lambda result: self.check_error(result, NotFoundError)
+        if not self.twin.add(id, n):
+            return lambda result: self.check_error(result, Full)
+        version = len(self.twin.totals[id])
+        return lambda result: self.check_version(result, version)
+
+    def planned_once(self, id: str, n: int, key: str) -> Check:
+        known = self.twin.keys.get((id, key))
+        if known is not None and known[0] == n:
+            return lambda result: self.check_version(result, known[1], replayed=True)
+        if known is not None:
+            return lambda result: self.check_error(result, IdempotencyError)
+        check = self.planned(id, n)
+        if id in self.twin.totals and self.twin.added:
+            self.twin.keys[id, key] = (n, len(self.twin.totals[id]))
+        return check
+
+    @staticmethod
+    def check_error(result: Any, kind: type[BaseException]) -> None:
+        assert isinstance(result, Failure), result
+        assert type(result.error) is kind, result
+
+    @staticmethod
+    def check_begun(is_new: bool, result: Any) -> None:  # noqa: FBT001 - bound by `partial`
+        if is_new:
+            Machine.check_version(result, 1)
+        else:
+            Machine.check_error(result, RoutingError)
+
+    @staticmethod
+    def check_conflict(expected: int, actual: int, result: Any) -> None:
+        Machine.check_error(result, ConcurrencyConflictError)
+        assert (result.error.expected_version, result.error.actual_version) == (expected, actual)
+
+    @staticmethod
+    def check_version(result: Any, version: int, *, replayed: bool = False) -> None:
+        assert isinstance(result, Success), result
+        assert (result.version, result.replayed) == (version, replayed)
+
+    @precondition(lambda self: self.keeps)
+    @rule(id=IDS, n=AMOUNTS)
+    def add_elsewhere(self, id: str, n: int) -> None:
+        """Another process, as far as the store can tell: this one's memory of the workflow is out of date."""
+
+        async def elsewhere() -> Any:
+            async with type(self).make() as store:
+                return await WorkflowExecutor(counters(), store).execute(id, Add(n=n))
+
+        self.check_added(id, n, self.wait(elsewhere()))
 
     @rule(id=IDS)
     def forget(self, id: str) -> None:
