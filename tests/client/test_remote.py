@@ -479,6 +479,29 @@ async def test_watching_what_is_not_there_raises() -> None:
     assert network.requests == 3
 
 
+async def test_watching_drops_what_comes_twice() -> None:
+    """A server that begins again before where it was asked to go on is no reason to see a version twice."""
+    connections = 0
+
+    async def forgetful(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal connections
+        connections += 1
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        text = "".join(f"id: {version}\ndata: {event(version)}\n\n" for version in range(1, connections + 2))
+        await send({"type": "http.response.body", "body": text.encode()})
+
+    client = httpx2.AsyncClient(transport=httpx2.ASGITransport(forgetful), base_url="http://localhost")
+    async with aclosing(RemoteExecutor[Order](client, Order, backoff=AT_ONCE).watch("1")) as watching:
+        found = [(await within(anext(watching))).version for _ in range(4)]
+
+    assert found == [1, 2, 3, 4]
+
+
+def event(version: int) -> str:
+    times = dict.fromkeys(("created_at", "updated_at"), "2026-03-01T12:00:00+00:00")
+    return json.dumps({"id": "1", "state": "Draft", "data": {}, "version": version, "model_version": 1, **times})
+
+
 def test_memory_store_is_what_the_shop_stands_on() -> None:
     """Without a store of its own each shop has one to itself."""
     assert isinstance(shop().store, MemoryStore)

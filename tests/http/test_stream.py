@@ -13,6 +13,7 @@ import pytest
 
 from statewright import MemoryStore, PositionPrunedError, WorkflowExecutor
 from statewright.http import create_app
+from statewright.http import feed as feeds
 from statewright.http.feed import Feed, _search_end
 from statewright.stores.sqlite import SQLiteStore
 from tests.http.shop import SECRET, AddItem, Open, Order, Place, asked, serving, shop, until, within
@@ -285,3 +286,21 @@ class Faltering(MemoryStore):
             raise RuntimeError("gone")
         async for commit in super().subscribe(after=after):
             yield commit
+
+
+async def test_who_is_far_behind_reads_from_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the latest commits only some are at hand; who is behind them misses nothing all the same."""
+    monkeypatch.setattr(feeds, "_KEPT", 3)
+    store = MemoryStore()
+    executor = shop(store)
+    (await executor.execute("1", Open())).unwrap()
+    feed = Feed(store)
+    with feed.watch("definition", "order", 1) as watcher:
+        await add(executor, "1", 9)
+        await until(lambda: len(feed._recent) == 3 and feed._recent[-1].position == 10)
+
+        behind = [commit.position for commit in await feed.read(1)]
+        near = [commit.position for commit in await feed.read(8)]
+        await within(watcher.wait())
+
+    assert (behind, near) == (list(range(2, 11)), [9, 10])

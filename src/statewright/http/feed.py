@@ -111,7 +111,7 @@ class Feed:
                 await asyncio.sleep(_PAUSE)
 
     def _keep(self, commit: Commit) -> None:
-        if len(self._recent) == _KEPT:
+        if len(self._recent) == self._recent.maxlen:
             self._from = self._recent[0].position
         self._recent.append(commit)
         for key in (("id", commit.workflow_id), ("definition", commit.definition)):
