@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from decimal import Decimal
@@ -19,7 +19,7 @@ WAIT = timedelta(seconds=30)
 
 
 @asynccontextmanager
-async def at_work(*workers: Worker) -> AsyncIterator[None]:
+async def at_work(*workers: Worker) -> AsyncGenerator[None, None]:
     """Let workers run for the length of a block, and stop them cleanly."""
     running = [asyncio.create_task(worker.run()) for worker in workers]
     try:

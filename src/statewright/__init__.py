@@ -28,6 +28,7 @@ from ._engine.ports import (
     StoredWorkflow,
     TimerStore,
 )
+from ._engine.sync import SyncExecutor
 from ._engine.worker import Worker
 from ._mark import ServerOnly
 from ._model.commit import Commit, NewCommit, RecordedMessage, WorkflowCommit
@@ -129,6 +130,7 @@ __all__ = [
     "StoreUnavailableError",
     "StoredWorkflow",
     "Success",
+    "SyncExecutor",
     "TimerStore",
     "Transition",
     "UnexpectedError",
