@@ -26,6 +26,7 @@ from ._engine.ports import (
     SaveOptions,
     StoreAdapter,
     StoredWorkflow,
+    TimerCatalog,
     TimerStore,
 )
 from ._engine.sync import SyncExecutor
@@ -131,6 +132,7 @@ __all__ = [
     "StoredWorkflow",
     "Success",
     "SyncExecutor",
+    "TimerCatalog",
     "TimerStore",
     "Transition",
     "UnexpectedError",

@@ -6,7 +6,7 @@ go round in a circle would never end, so that the call that closes a circle is r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
@@ -73,7 +73,7 @@ def closes_circle(lane: Held) -> bool:
 
 
 @contextmanager
-def waiting_for(lane: Held) -> Iterator[None]:
+def waiting_for(lane: Held) -> Generator[None, None, None]:
     """Let the calls that the running code belongs to be known to wait for a lane."""
     calls = list(outer_calls())
     for call in calls:

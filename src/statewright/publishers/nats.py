@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 from datetime import timedelta
 from types import TracebackType
@@ -61,7 +62,7 @@ class NatsPublisher:
         max_pending: int = 64,
     ) -> None:
         try:
-            import nats  # noqa: F401, PLC0415 - an optional dependency
+            importlib.import_module("nats")
         except ImportError as exc:
             raise ImportError('NatsPublisher needs nats-py: pip install "statewright[nats]"') from exc
         if not subject or any(part == "" or set(part) & set("*> \t") for part in subject.split(".")):

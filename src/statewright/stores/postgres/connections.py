@@ -93,7 +93,7 @@ class ConnectionSettings:
         """Set everything back."""
         await self._set(link, link.remembered)
 
-    async def _set(self, link: Link, values: tuple[str, ...]) -> None:
+    async def _set(self, link: Link, values: tuple[str | None, ...]) -> None:
         calls = (f"set_config('{name}', ${number}, false)" for number, name in enumerate(self._names, 1))
         await link.fetch(f"SELECT {', '.join(calls)}".encode(), values)
 

@@ -104,9 +104,9 @@ def encoded(options: SaveOptions, commit_id: str) -> list[EntryRow]:
     current = _Current(
         str(options.expected_version), options.expected_commit_id, entered_at, stays, "t" if options.has_timers else "f"
     )
-    *earlier, last = options.commits or (None,)
+    earlier, last = options.commits[:-1], options.commits[-1] if options.commits else None
     try:
-        rows = [_commit_row(options.id, commit, _PAST) for commit in earlier if commit is not None]
+        rows = [_commit_row(options.id, commit, _PAST) for commit in earlier]
         if last is not None:
             is_current = _is_same(options.snapshot, last.snapshot)
             rows.append(_commit_row(options.id, last, current if is_current else _PAST))
