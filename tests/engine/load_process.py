@@ -1,6 +1,7 @@
 """A process under load: callers execute commands on a few workflows and report what they saw, line by line.
 
-Started as a script by the tests: `python load_process.py STORE SCHEMA SECONDS SEED CALLERS WORKFLOWS`.
+Started as a script by the tests: `python load_process.py STORE SCHEMA SECONDS SEED CALLERS WORKFLOWS`. With `HASTY=1`
+in its environment it answers before anything is durable.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from statewright import (
     Failure,
     OutcomeUnknownError,
     PostgresStore,
+    SaveOptions,
     SQLiteStore,
     Success,
     Workflow,
@@ -72,9 +74,23 @@ def refuse(tally: Tally, command: Refuse, ctx: Any) -> Tally:
     raise Refused(version=ctx.version)
 
 
+class HastyStore(SQLiteStore):
+    """Broken on purpose: says that a save is done when it has only been accepted."""
+
+    def submit(self, options: SaveOptions) -> asyncio.Future[None]:
+        """Begin a save, and do not wait for it."""
+        saving = super().submit(options)
+        saving.add_done_callback(lambda done: done.cancelled() or done.exception())
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+
 def store_of(place: str, schema: str) -> SQLiteStore | PostgresStore:
     """Return the store at a path or DSN."""
-    return PostgresStore(place, schema=schema) if place.startswith("postgresql") else SQLiteStore(place)
+    if place.startswith("postgresql"):
+        return PostgresStore(place, schema=schema)
+    return HastyStore(place) if os.environ.get("HASTY") else SQLiteStore(place)
 
 
 class Caller:

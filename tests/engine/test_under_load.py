@@ -128,3 +128,25 @@ async def test_a_process_that_is_killed_loses_nothing(place: tuple[str, str]) ->
     async with store_of(*place) as store:
         result = await WorkflowExecutor(router, store).execute("tally-0", Mark(mark="after"))
     assert result.unwrap().version == len(commits["tally-0"]) + 1
+
+
+async def test_an_answer_that_comes_too_early_is_seen(tmp_path: Path) -> None:
+    """A process that answers before anything is durable is killed, too, and the same check complains."""
+    place = (str(tmp_path / "load.db"), "")
+    await begin(place)
+    is_seen = False
+    for round_ in range(KILLS):
+        process = start(*place, 30, round_, callers=24, workflows=WORKFLOWS, hasty=True)
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(40 + 37 * round_)]
+        process.send_signal(signal.SIGKILL)
+        rest = process.stdout.read()
+        process.stdout.close()
+        process.wait(timeout=60)
+        try:
+            check_marks(reports("".join(lines) + rest), await stored(place))
+        except (AssertionError, KeyError):
+            is_seen = True
+            break
+
+    assert is_seen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import defaultdict
@@ -15,10 +16,14 @@ from statewright.testing import Operation
 SCRIPT = Path(__file__).parent / "load_process.py"
 
 
-def start(place: str, schema: str, seconds: float, seed: int, *, callers: int, workflows: int) -> subprocess.Popen[str]:
+def start(
+    place: str, schema: str, seconds: float, seed: int, *, callers: int, workflows: int, hasty: bool = False
+) -> subprocess.Popen[str]:
     """Start a process; it reports on its standard output."""
     arguments = [place, schema, str(seconds), str(seed), str(callers), str(workflows)]
-    return subprocess.Popen([sys.executable, str(SCRIPT), *arguments], stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, "HASTY": "1"} if hasty else None
+    command = [sys.executable, str(SCRIPT), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
 
 def reports(output: str) -> list[dict[str, Any]]:
