@@ -348,22 +348,26 @@ async def _updates(postgres: PostgresServer, schema: str, *, at_least: int) -> t
 
 
 async def test_plans_use_the_keys(make_postgres_store: MakeStore) -> None:
-    """On tables that nobody has analyzed, with plans made for any parameters, no statement reads a whole table."""
+    """On tables that nobody has analyzed, with plans made for any parameters, no statement reads a whole table.
+
+    Nor are joins left that would lock rows in any order, nor is a plan compiled, which takes longer than what it does.
+    """
     async with make_postgres_store() as store:
         await store.save(opening())
         session = store._session
         assert session is not None
         plans: dict[str, str] = {}
         async with session.connections.borrow(5) as link:
-            for name in ("load", "load_many", "save_many", "update_one", "found", "recall", "history", "snapshot_at"):
-                text = session.sql.script(name).rstrip(";")
-                nulls = ", ".join(["NULL"] * max(int(number) for number in re.findall(r"\$(\d+)", text)))
+            for name in session.sql._bytes.keys() - {"forget", "leases", "leased", "timers"}:  # parts, or several
+                text = session.sql.script(name, only="AND workflow_id = 'x'", limit="5000").rstrip(";")
+                numbers = [int(number) for number in re.findall(r"\$(\d+)", text)]
+                nulls = f"({', '.join(['NULL'] * max(numbers))})" if numbers else ""
                 await link.run(f"PREPARE looked_at AS {text}")
-                rows = await link.run(f"EXPLAIN EXECUTE looked_at ({nulls})")
+                rows = await link.run(f"EXPLAIN EXECUTE looked_at {nulls}")
                 plans[name] = "\n".join(row[0] for row in rows)
                 await link.run("DEALLOCATE looked_at")
 
+    assert len(plans) > 50
     for name, plan in plans.items():
-        assert "Seq Scan on workflow" not in plan, f"{name}:\n{plan}"
-        assert "Hash Join" not in plan, f"{name}:\n{plan}"
-        assert "Merge Join" not in plan, f"{name}:\n{plan}"
+        assert set(re.findall(r"Seq Scan on (\w+)", plan)) <= {"sequencer", "reader"}, f"{name}:\n{plan}"
+        assert not re.search("Hash Join|Merge Join|JIT", plan), f"{name}:\n{plan}"

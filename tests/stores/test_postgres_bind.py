@@ -149,6 +149,13 @@ async def test_visible_together(
     assert await _invoices(postgres, invoices) == 1
 
 
+async def test_a_bound_save_alone_is_committed(postgres_store: PostgresStore, begin: Open) -> None:
+    """A bound save is all that the caller's transaction holds, and its commit commits it."""
+    async with begin() as (connection, _):
+        await postgres_store.bind(connection).save(opening())
+    assert await postgres_store.load(ID) is not None
+
+
 async def test_gone_together(
     postgres: PostgresServer, postgres_store: PostgresStore, begin: Open, invoices: str
 ) -> None:
@@ -226,6 +233,7 @@ async def test_nothing_is_left_behind(postgres: PostgresServer, postgres_store: 
 @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
 async def test_a_race_above_read_committed(postgres: PostgresServer, postgres_store: PostgresStore, level: str) -> None:
     """Above READ COMMITTED a lost race is a conflict without an actual version, and the transaction goes on."""
+    await postgres_store.save(opening("calm"))
     await postgres_store.save(opening())
     async with await psycopg.AsyncConnection.connect(postgres.dsn) as connection:
         await connection.execute(f"SET TRANSACTION ISOLATION LEVEL {level}".encode())
@@ -233,7 +241,7 @@ async def test_a_race_above_read_committed(postgres: PostgresServer, postgres_st
         stored = await loaded(bound)
         await postgres_store.save(following(opening()))
         await postgres_store.save(opening("new"))
-        for late in (following(stored), opening("new"), following(opening(), count=2)):
+        for late in (following(stored), opening("new"), following(opening(), count=2), opening("calm")):
             with pytest.raises(ConcurrencyConflictError) as caught:
                 await bound.save(late)
             assert caught.value.actual_version is None

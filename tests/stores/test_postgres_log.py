@@ -345,13 +345,20 @@ async def test_expired_keys_are_deleted(postgres: PostgresServer, make_postgres_
 
 
 async def test_forget_waits_for_an_open_transaction(
-    postgres_store: PostgresStore, caller: psycopg.AsyncConnection[Any]
+    postgres: PostgresServer, postgres_store: PostgresStore, caller: psycopg.AsyncConnection[Any]
 ) -> None:
     """Forgetting waits for a caller's transaction that saves the workflow, and takes its commits, too."""
     await postgres_store.save(opening())
     await postgres_store.bind(caller).save(following(opening(), idempotency_key="k", fingerprint="{}"))
     forgetting = asyncio.ensure_future(postgres_store.forget(ID))
-    await asyncio.sleep(0.1)
+    query = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
+    async with (
+        asyncio.timeout(PATIENCE),
+        await psycopg.AsyncConnection.connect(postgres.dsn, autocommit=True) as connection,
+    ):
+        pattern = f"%DELETE FROM%{postgres_store._settings.schema}%"
+        while not await (await connection.execute(query, (pattern,))).fetchall():  # noqa: ASYNC110 - until it waits
+            await asyncio.sleep(0.01)
     assert not forgetting.done()
     await caller.commit()
 
