@@ -74,6 +74,7 @@ class Outbox:
             await self._lanes.quiet()
             if self._aside:
                 await asyncio.wait(self._aside)
+            await asyncio.sleep(0)  # what waited behind them may only just have been made ready
 
     def _make_ready(self, entry: Entry) -> None:
         self._ready.append(entry)

@@ -18,7 +18,7 @@ from ...errors import DefinitionError, StoreError
 from . import schema
 from .bell import Bell
 from .collector import Collector
-from .connections import Connections, ConnectionSettings, LentConnections, OwnConnections, Source
+from .connections import Connections
 from .entry import Entry
 from .herald import Herald
 from .log import Log
@@ -27,6 +27,7 @@ from .reader import Reader
 from .rows import array, check_id, check_text
 from .runner import Bounds, Runner
 from .saver import Saver
+from .sources import ConnectionSettings, LentConnections, OwnConnections, Source
 from .statements import Statements
 
 if TYPE_CHECKING:
