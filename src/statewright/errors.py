@@ -214,6 +214,7 @@ class DependencyError(ExecutionError):
 
     Args:
         name: The attribute of `ctx.deps` that failed.
+        workflow: Which workflow was being decided, for the message, such as `'o-1' of 'order'`.
     """
 
     category = "dependency"
@@ -225,7 +226,7 @@ class DependencyError(ExecutionError):
         super().__init__()
 
     def __str__(self) -> str:
-        where = f"workflow {self.workflow!r}: " if self.workflow else ""
+        where = f"workflow {self.workflow}: " if self.workflow else ""
         return f"{where}dependency {self.name!r} failed{_named_cause(self)}"
 
 

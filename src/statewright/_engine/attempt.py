@@ -36,6 +36,7 @@ from ..errors import (
     NotFoundError,
     RestoreError,
     StoreError,
+    UnexpectedError,
     settle,
 )
 from .mailbox import Lane, Lanes, Standing
@@ -211,7 +212,12 @@ class Attempt:
 
     def error_of(self, raised: BaseException, doing: str) -> ExecutionError:
         """Return the error that stands for what a middleware raised."""
-        return error_of(self.router._definition, raised, doing, self.said._faults if self.said else None)
+        faults = self.said._faults if self.said else None
+        return error_of(self.router._definition, self.request.id, raised, doing, faults)
+
+    def bug(self, what: str) -> UnexpectedError:
+        """Return the error that says what is wrong."""
+        return UnexpectedError(f"workflow {self.request.id!r} of {self.router._definition.name!r}: {what}")
 
     async def decide(self) -> Result:
         """Run the handler, or give the recorded answer in its place: the end of the chain."""

@@ -486,7 +486,7 @@ class Lane:
             case LeaseLostError():
                 self._part(fold, raised)
             case _:
-                self._break(fold, save_failure(raised))
+                self._break(fold, save_failure(self.id, raised))
         self._continue()
 
     def _acknowledge(self, fold: Fold) -> None:
@@ -703,13 +703,13 @@ def _circle(id: str) -> UnexpectedError:
     )
 
 
-def save_failure(raised: BaseException) -> StoreError:
+def save_failure(id: str, raised: BaseException) -> StoreError:
     """Return the error that stands for what a save raised."""
     if isinstance(raised, StoreError):
         settle(raised)
         return raised
     error = OutcomeUnknownError(
-        f"the store raised {type(raised).__name__} from save, which does not say whether the save happened"
+        f"workflow {id!r}: the store raised {type(raised).__name__} from save, which does not say whether it happened"
     )
     error.__cause__ = raised
     return error

@@ -28,9 +28,9 @@ async def read(reading: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kw
     except asyncio.CancelledError as raised:
         if was_asked_to_stop():
             raise
-        raise _failure(raised) from raised
+        raise _failure(raised, args) from raised
     except Exception as raised:
-        raise _failure(raised) from raised
+        raise _failure(raised, args) from raised
 
 
 def check_stored(stored: Any, id: str) -> StoredWorkflow | None:
@@ -57,5 +57,6 @@ def check_stored(stored: Any, id: str) -> StoredWorkflow | None:
             raise StoreError(f"the store loaded workflow {id!r} as {found}, not as a StoredWorkflow")
 
 
-def _failure(raised: BaseException) -> StoreError:
-    return StoreError(f"the store could not be read ({type(raised).__name__})")
+def _failure(raised: BaseException, asked: tuple[Any, ...]) -> StoreError:
+    about = next((f" about workflow {each!r}" for each in asked if isinstance(each, str)), "")
+    return StoreError(f"the store raised {type(raised).__name__} when it was asked{about}")

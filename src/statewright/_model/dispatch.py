@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from .workflow import Workflow
 
 
-def error_of(definition: Definition, raised: BaseException, doing: str, faults: Faults | None = None) -> ExecutionError:
+def error_of(
+    definition: Definition, id: str, raised: BaseException, doing: str, faults: Faults | None = None
+) -> ExecutionError:
     """Return the error that stands for what user code raised.
 
     A declared refusal is itself, and so is what the running dispatch found invalid; what left a dependency is a
@@ -46,9 +48,9 @@ def error_of(definition: Definition, raised: BaseException, doing: str, faults: 
         return raised
     error: ExecutionError
     if name is not None:
-        error = DependencyError(name, workflow=definition.name)
+        error = DependencyError(name, workflow=f"{id!r} of {definition.name!r}")
     else:
-        error = UnexpectedError(f"workflow {definition.name!r}: {doing}")
+        error = UnexpectedError(f"workflow {id!r} of {definition.name!r}: {doing}")
     error.__cause__ = raised
     return error
 
@@ -90,7 +92,11 @@ class Dispatch:
 
     def error_of(self, raised: BaseException, doing: str) -> ExecutionError:
         """Return the error that stands for what was raised."""
-        return error_of(self.definition, raised, doing, self.context._faults)
+        return error_of(self.definition, self.facts[0], raised, doing, self.context._faults)
+
+    def bug(self, what: str) -> UnexpectedError:
+        """Return the error that says what is wrong."""
+        return UnexpectedError(f"workflow {self.facts[0]!r} of {self.definition.name!r}: {what}")
 
     async def run(self) -> Result:
         """Run the handler and check what it returns."""

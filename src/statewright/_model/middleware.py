@@ -25,6 +25,10 @@ class Passage(Protocol):
         """Return the error that stands for what was raised."""
         ...
 
+    def bug(self, what: str) -> UnexpectedError:
+        """Return the error that says what is wrong."""
+        ...
+
 
 Chain: TypeAlias = Callable[[Any], Awaitable[Result]]
 
@@ -87,7 +91,7 @@ class _CallNext:
 
 def _checked(result: Any, call_next: _CallNext, passage: Passage, name: str) -> Result:
     if call_next.calls > 1:
-        return Failure(UnexpectedError(f"middleware {name} called call_next() twice"))
+        return Failure(passage.bug(f"middleware {name} called call_next() twice"))
     if result is call_next.given and result is not None:
         return result
     match result:
@@ -98,10 +102,10 @@ def _checked(result: Any, call_next: _CallNext, passage: Passage, name: str) -> 
             settle(error)
             return result
         case Success():
-            return Failure(UnexpectedError(f"middleware {name} returned a Success that call_next() did not give"))
+            return Failure(passage.bug(f"middleware {name} returned a Success that call_next() did not give"))
         case _:
             what = type(result).__name__
-            unexpected = UnexpectedError(f"middleware {name} returned {what}, not a Success, or a Failure of ours")
+            unexpected = passage.bug(f"middleware {name} returned {what}, not a Success, or a Failure of ours")
             if isinstance(result, Failure) and isinstance(result.error, BaseException):
                 unexpected.__cause__ = result.error
             return Failure(unexpected)
