@@ -74,7 +74,7 @@ class Break(BaseModel):
 
 
 class Remind(BaseModel):
-    after: float = 60
+    after: float = Field(default=60, ge=0, le=86_400)
 
 
 class OrderPlaced(BaseModel):

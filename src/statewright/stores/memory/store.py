@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
@@ -167,17 +167,20 @@ class MemoryStore(MemoryAgenda):
         self, *, definition: str | None = None, state: str | None = None, after: str = "", limit: int = 100
     ) -> list[StoredWorkflow]:
         """Return workflows with an id above `after`, in order of id."""
-        found = (row.current for id, row in sorted(self._rows.items()) if id > after)
+        found = sorted((each for each in self._all() if each.id > after), key=attrgetter("id"))
         return [each for each in found if _fits(each, definition, state)][:limit]
 
     async def count(self, *, definition: str | None = None, state: str | None = None) -> int:
         """Return how many workflows there are."""
-        return sum(_fits(row.current, definition, state) for row in list(self._rows.values()))
+        return sum(_fits(each, definition, state) for each in self._all())
 
     async def count_by_state(self, definition: str) -> Mapping[str, int]:
         """Return how many workflows of a definition are in each state that has any."""
-        rows = list(self._rows.values())  # another thread may save while this one looks through them
-        return Counter(row.current.state for row in rows if row.current.definition == definition)
+        return Counter(each.state for each in self._all() if each.definition == definition)
+
+    def _all(self) -> list[StoredWorkflow]:
+        with self._lock:  # another thread may save while this one looks through them
+            return [row.current for row in self._rows.values()]
 
     async def forget(self, id: str) -> bool:
         """Remove everything that is kept of a workflow; return whether there was anything."""
