@@ -72,6 +72,27 @@ def test_data_that_contains_itself_is_refused() -> None:
         to_text(circle)
 
 
+@pytest.mark.parametrize("levels", [150, 400, 5000])
+def test_data_is_only_so_deep(levels: int) -> None:
+    """Data that is nested too deeply is refused as such, before anything breaks at it."""
+    deep: Any = 1
+    for _ in range(levels):
+        deep = [deep]
+
+    if levels < 200:
+        assert to_value(to_text(deep)) == deep
+    else:
+        with pytest.raises(UnstorableError, match="too deeply"):
+            to_text(deep)
+
+
+def test_a_number_has_only_so_many_digits() -> None:
+    """A number that Python itself would not read back is refused."""
+    assert to_value(to_text(-(10**4000))) == -(10**4000)
+    with pytest.raises(UnstorableError, match="digits"):
+        to_text([10**5000])
+
+
 def test_an_escaped_backslash_is_no_nul() -> None:
     """Text that only looks like an escape is kept."""
     assert to_value(to_text("\\u0000")) == "\\u0000"

@@ -7,9 +7,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-# Looks for the escapes that both encoders write; a hit is confirmed by `find_unstorable`, because the same letters may
-# stand behind an escaped backslash.
-_NUL_ESCAPE = "\\u0000"
+_TOO_DEEP = "data that contains itself or is nested too deeply"
+_DEEPEST = 256
+"""Deeper than Pydantic reads JSON, and far from where Python itself gives up."""
 
 _encode = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, check_circular=True, default=dict, separators=(",", ":")
@@ -44,17 +44,16 @@ def to_text(value: Any) -> str:
         check_plain(value)
         return _encode(value)
     except RecursionError:
-        raise UnstorableError((), "data that contains itself or is nested too deeply") from None
+        raise UnstorableError((), _TOO_DEEP) from None
+    except UnstorableError:
+        raise
+    except ValueError:
+        raise UnstorableError((), "a number of too many digits") from None
 
 
 def to_value(text: str) -> Any:
     """Decode JSON text; each call gives a fresh value."""
     return json.loads(text)
-
-
-def has_nul(text: str) -> bool:
-    """Return whether a JSON text may hold a NUL character (rarely says yes without one, never no with one)."""
-    return _NUL_ESCAPE in text
 
 
 def check_plain(value: Any, path: tuple[str | int, ...] = ()) -> None:
@@ -63,6 +62,7 @@ def check_plain(value: Any, path: tuple[str | int, ...] = ()) -> None:
     Raises:
         UnstorableError: It is not; names the first place found.
     """
+    _check_depth(path)
     match value:
         case str():
             if found := flaw(value):
@@ -84,6 +84,11 @@ def check_plain(value: Any, path: tuple[str | int, ...] = ()) -> None:
                 check_plain(item, (*path, key))
         case _:
             raise UnstorableError(path, f"an object of type {type(value).__name__}")
+
+
+def _check_depth(path: tuple[str | int, ...]) -> None:
+    if len(path) > _DEEPEST:
+        raise UnstorableError((), _TOO_DEEP)
 
 
 def flaw(text: str) -> str | None:
