@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -21,6 +22,7 @@ from statewright import (
     UnexpectedError,
     WorkflowExecutor,
 )
+from statewright._engine.sync import SyncExecutor
 from tests.model.orders import AddItem, Draft, Open, Order, Place, Placed, failed, routed, succeeded
 from tests.testing.stores import DictStore
 
@@ -64,6 +66,22 @@ def test_it_has_the_executors_surface() -> None:
         assert [commit.version for commit in orders.history("o-1", after=1, limit=5)] == [2]
         assert list(orders.available_commands("o-1")) == ["AddItem"]
         assert orders.forget("o-1") is True
+
+
+def test_it_has_all_of_the_executors_surface() -> None:
+    """Every call that is awaited there has its blocking twin here, with the same parameters."""
+
+    def calls(cls: type[Any]) -> dict[str, list[str]]:
+        public = {name: value for name, value in vars(cls).items() if not name.startswith("_")}
+        return {name: list(inspect.signature(value).parameters) for name, value in public.items() if callable(value)}
+
+    awaited = {
+        name: parameters
+        for name, parameters in calls(WorkflowExecutor).items()
+        if inspect.iscoroutinefunction(getattr(WorkflowExecutor, name))
+    }
+
+    assert calls(SyncExecutor) == awaited
 
 
 @pytest.mark.slow

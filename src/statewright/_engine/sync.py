@@ -6,8 +6,9 @@ import asyncio
 import concurrent.futures
 import contextvars
 import threading
-from collections.abc import Callable, Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 from .._model.commit import WorkflowCommit
@@ -94,6 +95,10 @@ class SyncExecutor(Generic[WorkflowT]):
     def available_commands(self, id: str) -> dict[str, dict[str, Any]]:
         """As `WorkflowExecutor.available_commands`."""
         return self._thread.run(self._executor.available_commands(id), "available_commands")
+
+    def wait_for(self, result: Success[Any, Any], by: Iterable[str], *, timeout: timedelta) -> bool:
+        """As `WorkflowExecutor.wait_for`."""
+        return self._thread.run(self._executor.wait_for(result, by, timeout=timeout), "wait_for")
 
     def forget(self, id: str) -> bool:
         """As `WorkflowExecutor.forget`."""
