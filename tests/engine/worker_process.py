@@ -40,6 +40,14 @@ class Notes(Observer):
     def failed(self, error: Exception, workflow: Any, command: Any) -> None:
         self.write("failed", type(error).__name__)
 
+    async def _stop(self) -> None:
+        if isinstance(self._store, SQLiteStore):
+            # SQLite's lock is the file's: a process that is stopped inside a transaction would stop all others. The
+            # thread that writes stops it by itself, and so between two transactions.
+            await self._store._opened().write(stop_here)
+        else:
+            stop_here()
+
     async def attempted(self, ctx: Any, call_next: Any) -> Any:
         """Note an attempt, as a middleware."""
         command = ctx.command
@@ -50,11 +58,13 @@ class Notes(Observer):
         result = await call_next()
         if str(name) == str(STOP) and not self.has_stopped:
             self.has_stopped = True
-            # SQLite's lock is the file's: a process that is stopped inside a transaction would stop all others. After a
-            # write of its own the writer is idle, because nothing else here writes.
-            await self._store.start_reader("publisher:nobody", 0)
-            os.kill(os.getpid(), signal.SIGSTOP)
+            await self._stop()
         return result
+
+
+def stop_here(*_: object) -> None:
+    """Stop the process until somebody lets it go on."""
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 class NotingPublisher:
