@@ -65,6 +65,29 @@ async def test_a_caller_that_gives_up_when_it_is_to_be_decided_again_leaves_the_
     assert executor._lanes._lanes == {}
 
 
+async def test_a_caller_that_gave_up_is_not_decided_again() -> None:
+    """Given up while its save was on its way, a command whose race is lost is gone, and the lane goes on."""
+    store = HeldStore()
+    executor = await begun(store)
+    elsewhere = WorkflowExecutor(counters(), store.inner)
+    store.holds = True
+    gone = add(executor, 1)
+    await store.until_saving()
+    behind = add(executor, 2)
+    await settled()
+    gone.cancel()
+    await settled()
+    assert (await elsewhere.execute("c", Add(n=50))).ok
+    store.holds = False
+    store.let_save()
+
+    (result,) = await in_time(behind)
+
+    assert gone.cancelled()
+    assert (result.unwrap().version, result.workflow.data.total) == (3, 52)
+    assert executor._lanes._lanes == {}
+
+
 async def test_a_caller_that_gives_up_as_it_is_let_in_lets_the_next_one_in() -> None:
     """A command that was woken and cancelled at once does not keep the lane."""
     gate = asyncio.Event()
