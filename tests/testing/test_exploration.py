@@ -137,7 +137,7 @@ def test_errors_may_be_allowed() -> None:
         ctx.deps.charge()
         return Placed(items=order.items, placed_at=ctx.now)
 
-    assert "DependencyError: workflow 'order': dependency 'charge' failed" in found(mine)
+    assert "DependencyError: workflow 'explored' of 'order': dependency 'charge' failed" in found(mine)
     report = explore(mine, allowed=(DependencyError,))
     assert [each.command for each in report.refused] == [Place]
 
@@ -159,7 +159,7 @@ def test_a_bug_is_found_by_its_shortest_sequence() -> None:
 
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
     told = str(caught.value).splitlines()
-    assert told[0].startswith("workflow 'order': UnexpectedError: workflow 'order': handler")
+    assert told[0].startswith("workflow 'order': UnexpectedError: workflow 'explored' of 'order': handler")
     assert "caused by ZeroDivisionError: a bug" in told[1]
     assert [line.strip() for line in told[3:]] == [
         "1. Open() -> Draft(items=[])",
