@@ -228,13 +228,19 @@ WRONG = [
     returns(Draft.model_construct(items=7)),
     returns(Draft.model_construct(items=[object()])),
     returns(Success(draft())),
-    undeclared_none,
     never_but_none,
     never_but_state,
     keeps_another,
     generator,
     async_generator,
 ]
+
+
+async def test_none_keeps_the_state_whatever_is_announced() -> None:
+    """A handler that returns nothing keeps the state, also where its annotation names a state only."""
+    result = await decided(undeclared_none)
+
+    assert result.unwrap().workflow.state == "Draft"
 
 
 @pytest.mark.parametrize("handler", WRONG, ids=range(len(WRONG)))

@@ -125,7 +125,7 @@ class Dispatch:
         if outcome is None:
             if before is None:
                 raise self._invalid("a handler that creates must return the first state, found None", "no_state")
-            if NOTHING not in self.route.targets:
+            if not self.route.targets:  # `-> Never`: it cannot have come to an end
                 raise self._wrong_target("None")
             old = before._snapshot
             snapshot = self._successor(old.state, old.text)
