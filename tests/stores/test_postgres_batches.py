@@ -19,6 +19,7 @@ from statewright._model.commit import RecordedMessage
 from statewright._model.snapshot import WorkflowSnapshot
 from statewright.errors import ConcurrencyConflictError, InvalidDataError, StoreUnavailableError
 from statewright.stores.postgres import PostgresStore
+from statewright.stores.postgres.link import Link
 from statewright.testing.contract.samples import BEGAN, check_stored, following, loaded, opening
 from tests.postgres_server import PostgresServer
 
@@ -112,6 +113,36 @@ async def test_a_conflict_with_nothing(postgres_store: PostgresStore) -> None:
         await postgres_store.save(following(opening()))
     assert caught.value.actual_version == 0
     assert caught.value.current is None  # type: ignore[attr-defined]
+
+
+async def test_a_crowd_does_not_stay_one_batch(postgres_store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callers that go on as soon as they are answered keep two batches under way, so that nobody waits for the other."""
+    under_way = 0
+    most = 0
+    fetch = Link.fetch
+
+    async def spy(self: Link, query: bytes, *args: Any, **kwargs: Any) -> Any:
+        nonlocal under_way, most
+        is_save = b"MATERIALIZED" in query
+        under_way += is_save
+        most = max(most, under_way)
+        try:
+            return await fetch(self, query, *args, **kwargs)
+        finally:
+            under_way -= is_save
+
+    monkeypatch.setattr(Link, "fetch", spy)
+
+    async def call(id: str) -> None:
+        options = opening(id)
+        for _ in range(5):
+            await postgres_store.save(options)
+            options = following(options)
+
+    await asyncio.gather(*(call(f"w-{number}") for number in range(64)))
+
+    assert most == 2
+    assert {stored.version for stored in await postgres_store.find()} == {5}
 
 
 # --- one workflow twice --------------------------------------------------------------------------------------------

@@ -24,6 +24,11 @@ class Lanes:
         self._beginning = False
         self._loop = asyncio.get_running_loop()
 
+    @property
+    def busy(self) -> int:
+        """How many tasks there are."""
+        return len(self._tasks)
+
     def call(self) -> None:
         """Say that something came in."""
         if not self._beginning and len(self._tasks) < self._limit:

@@ -35,7 +35,7 @@ class Saver:
         runner: For what may run twice.
         statements: Of the schema.
         set_aside: Takes an entry whose row somebody keeps locked, so that it waits alone.
-        on_saved: Is told of entries that were saved.
+        acknowledge: Gives entries that were saved their answers.
     """
 
     def __init__(
@@ -43,14 +43,14 @@ class Saver:
         runner: Runner,
         statements: Statements,
         set_aside: Callable[[Entry], None],
-        on_saved: Callable[[Batch], None],
+        acknowledge: Callable[[Batch], None],
     ) -> None:
         self._runner = runner
         self._connections = runner.connections
         self.bounds = runner.bounds
         self._sql = statements
         self._set_aside = set_aside
-        self._on_saved = on_saved
+        self._acknowledge = acknowledge
         self._now = asyncio.get_running_loop().time
 
     async def save(self, batch: Batch, *, alone: bool = False) -> None:
@@ -131,10 +131,8 @@ class Saver:
 
     async def _settle(self, batch: Batch, lost: set[str]) -> None:
         saved = [entry for entry in batch if entry.id not in lost]
-        for entry in saved:
-            entry.succeed()
         if saved:
-            self._on_saved(saved)
+            self._acknowledge(saved)
         if lost:
             await self._tell([entry for entry in batch if entry.id in lost])
 
@@ -168,19 +166,15 @@ class Saver:
         elif entry.first_commit_id is None:
             # A save without commits leaves no trace once the next one has come: then nobody knows.
             if current is not None and current.commit_id == entry.commit_id:
-                self._won_before(entry)
+                self._acknowledge([entry])
             else:
                 entry.refuse(StoreUnavailableError())
         elif row[12] == entry.first_commit_id:
-            self._won_before(entry)
+            self._acknowledge([entry])
         elif row[12] is None:
             entry.refuse(StoreUnavailableError())  # pruned or forgotten: unknown
         else:
             entry.lose(current)
-
-    def _won_before(self, entry: Entry) -> None:
-        entry.succeed()
-        self._on_saved([entry])
 
     def _refusal(self, exc: BaseException, fault: Fault) -> ExecutionError:
         if fault is Fault.BLOCKED:

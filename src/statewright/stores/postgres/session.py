@@ -110,8 +110,8 @@ class Session:
         self.loads: Collector[str, StoredWorkflow] = Collector(self.reader.load_many)
         self.recalls: Collector[tuple[str, str], RecordedAnswer] = Collector(self.reader.recall_many)
         self.standing: Collector[tuple[str, str, str], bool] = Collector(self._timers_standing)
-        self.outbox = Outbox(aside=max(1, settings.usable - _RESERVED))
-        self.outbox.saver = Saver(self.runner, self.sql, self.outbox.set_aside, self._saved)
+        self.outbox = Outbox(max(1, settings.usable - _RESERVED), self._saved)
+        self.outbox.saver = Saver(self.runner, self.sql, self.outbox.set_aside, self.outbox.acknowledge)
         self.herald = Herald(self.runner, self.sql, self.bell)
         self._tasks: set[asyncio.Task[None]] = set()
         self._keys = 0
