@@ -116,7 +116,7 @@ async def test_a_conflict_with_nothing(postgres_store: PostgresStore) -> None:
 
 
 async def test_a_crowd_does_not_stay_one_batch(postgres_store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Callers that go on as soon as they are answered keep two batches under way, so that nobody waits for the other."""
+    """Callers that go on as soon as they are answered keep two batches under way at the same time."""
     under_way = 0
     most = 0
     fetch = Link.fetch
