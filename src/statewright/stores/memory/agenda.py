@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from ..._engine.ports import DeadLetter, Delivery, DueTimer, Fence, ReaderStatus, SaveOptions
-from ..._model.timer import ConsumeTimer, DropTimer, LeftState, RenamedState, SetTimer, TimerWrite
 from ...errors import LeaseLostError
-
-
-@dataclass(slots=True)
-class _Timer:
-    due: DueTimer
-    error: Mapping[str, Any] | None = None
-    """Why it is parked."""
+from .timer import Timer, Timers
 
 
 @dataclass(slots=True)
@@ -41,7 +35,8 @@ class MemoryAgenda:
     """Timers, leases, positions and the outbox of a `MemoryStore`. Its clock is the machine's."""
 
     def __init__(self) -> None:
-        self._timers: dict[tuple[str, str], _Timer] = {}
+        self._lock = threading.Lock()  # an executor's `sync()` runs on a thread of its own
+        self._timers = Timers()
         self._leases: dict[str, _Lease] = {}
         self._readers: dict[str, int] = {}
         self._outbox: dict[int, _Row] = {}
@@ -60,30 +55,10 @@ class MemoryAgenda:
                 raise LeaseLostError(fence.name, fence.epoch)
 
     def _keep_timers(self, options: SaveOptions) -> None:
-        for write in options.timers:
-            self._write_timer(options.id, options.snapshot.definition, write)
-
-    def _write_timer(self, id: str, definition: str, write: TimerWrite) -> None:
-        match write:
-            case SetTimer():
-                due_at = write.at if write.at is not None else _now() + (write.delay or timedelta())
-                due = DueTimer(
-                    id, definition, write.key, write.generation, write.command, write.state, write.keep, due_at
-                )
-                self._timers[id, write.key] = _Timer(due)
-            case DropTimer(key=key) | ConsumeTimer(key=key):
-                self._timers.pop((id, key), None)
-            case LeftState(state=state):
-                for place, timer in self._timers_of(id):
-                    if not timer.due.keep and timer.due.state != state:
-                        del self._timers[place]
-            case RenamedState(old=old, new=new):
-                for _, timer in self._timers_of(id):
-                    if timer.due.state == old:
-                        timer.due = replace(timer.due, state=new)
-
-    def _timers_of(self, id: str) -> list[tuple[tuple[str, str], _Timer]]:
-        return [(place, timer) for place, timer in list(self._timers.items()) if place[0] == id]
+        if writes := options.timers:
+            now = _now()
+            for write in writes:
+                self._timers.write(options.id, options.snapshot.definition, write, now)
 
     def _first_needed(self, end: int) -> int:
         """Return the first position that a reader or something undelivered still needs, at most `end`."""
@@ -92,8 +67,7 @@ class MemoryAgenda:
         return min([end, *unread, *undelivered])
 
     def _forget_agenda(self, id: str) -> None:
-        for place, _ in self._timers_of(id):
-            del self._timers[place]
+        self._timers.forget(id)
         for number, row in list(self._outbox.items()):
             if id in (row.delivery.source_id, row.delivery.target_id):
                 del self._outbox[number]
@@ -102,54 +76,50 @@ class MemoryAgenda:
 
     async def timer_stands(self, id: str, key: str, generation: str) -> bool:
         """Return whether a timer is still set, in this generation."""
-        return self._standing(id, key, generation) is not None
-
-    def _standing(self, id: str, key: str, generation: str) -> _Timer | None:
-        timer = self._timers.get((id, key))
-        return timer if timer is not None and timer.due.generation == generation else None
+        with self._lock:
+            return self._timers.standing(id, key, generation) is not None
 
     async def due_timers(
         self, definitions: Collection[str], *, limit: int = 100, now: datetime | None = None
     ) -> list[DueTimer]:
         """Return timers of these definitions that are due, the oldest first."""
-        present = now or _now()
-        due = [timer.due for timer in self._waiting_timers(definitions) if timer.due.due_at <= present]
-        return sorted(due, key=lambda timer: timer.due_at)[:limit]
+        with self._lock:
+            return self._timers.due(definitions, now or _now(), limit)
 
     async def timers(self, id: str) -> list[DueTimer]:
         """Return a workflow's timers that wait for their time, the next one first."""
-        waiting = [timer.due for _, timer in self._timers_of(id) if timer.error is None]
-        return sorted(waiting, key=lambda timer: timer.due_at)
+        with self._lock:
+            return self._timers.waiting(id)
 
     async def until_next_due(self, definitions: Collection[str], *, now: datetime | None = None) -> timedelta | None:
         """Return how long until the earliest timer of these definitions is due; `None` if there is none."""
-        times = [timer.due.due_at for timer in self._waiting_timers(definitions)]
-        return max(timedelta(), min(times) - (now or _now())) if times else None
-
-    def _waiting_timers(self, definitions: Collection[str]) -> list[_Timer]:
-        timers = list(self._timers.values())  # a copy, because other threads' loops may save meanwhile
-        return [each for each in timers if each.error is None and each.due.definition in definitions]
+        with self._lock:
+            first = self._timers.first(definitions)
+        return None if first is None else max(timedelta(), first - (now or _now()))
 
     async def finish_timer(self, timer: DueTimer, fence: Fence) -> None:
         """Remove a timer that is done with, if it still stands."""
-        self._check_fences([fence])
-        if self._standing(timer.workflow_id, timer.key, timer.generation):
-            del self._timers[timer.workflow_id, timer.key]
+        with self._lock:
+            if self._held(timer, fence):
+                self._timers.remove(timer.workflow_id, timer.key)
 
     async def postpone_timer(
         self, timer: DueTimer, delay: timedelta, attempts: int, fence: Fence, *, now: datetime | None = None
     ) -> None:
         """Let a timer be due again after a delay, if it still stands."""
-        self._check_fences([fence])
-        if standing := self._standing(timer.workflow_id, timer.key, timer.generation):
-            standing.due = replace(standing.due, due_at=(now or _now()) + delay, attempts=attempts)
+        with self._lock:
+            if standing := self._held(timer, fence):
+                self._timers.put_back(standing, (now or _now()) + delay, attempts)
 
     async def bury_timer(self, timer: DueTimer, error: Mapping[str, Any], attempts: int, fence: Fence) -> None:
         """Park a timer as a dead letter, if it still stands."""
+        with self._lock:
+            if standing := self._held(timer, fence):
+                self._timers.park(standing, error, attempts)
+
+    def _held(self, timer: DueTimer, fence: Fence) -> Timer | None:
         self._check_fences([fence])
-        if standing := self._standing(timer.workflow_id, timer.key, timer.generation):
-            standing.due = replace(standing.due, attempts=attempts)
-            standing.error = error
+        return self._timers.standing(timer.workflow_id, timer.key, timer.generation)
 
     # --- leases ----------------------------------------------------------------------------------------------------
 
@@ -254,17 +224,18 @@ class MemoryAgenda:
 
     async def dead_letters(self, *, after: str = "", limit: int = 100) -> list[DeadLetter]:
         """Return dead letters with an id above `after`, in order of id."""
-        timers, rows = list(self._timers.values()), list(self._outbox.values())
-        letters = [_dead_timer(timer.due, timer.error) for timer in timers if timer.error is not None]
+        with self._lock:
+            timers, rows = list(self._timers.parked.values()), list(self._outbox.values())
+        letters = [_dead_timer(timer.due, timer.error) for timer in timers]
         letters += [_dead_delivery(row.delivery, row.error) for row in rows if row.error is not None]
         found = sorted(letters, key=lambda letter: letter.id)
         return [letter for letter in found if letter.id > after][:limit]
 
     async def retry_dead_letter(self, id: str) -> bool:
         """Let a dead letter be tried again, from the first attempt; return whether there is one with this id."""
-        for timer in list(self._timers.values()):
-            if timer.error is not None and _timer_id(timer.due) == id:
-                timer.due, timer.error = replace(timer.due, attempts=0, due_at=_now()), None
+        with self._lock:
+            if (timer := self._timers.parked.get(id.removeprefix(_TIMER))) and id.startswith(_TIMER):
+                self._timers.put_back(timer, _now(), 0)
                 return True
         for row in list(self._outbox.values()):
             if row.error is not None and _delivery_id(row.delivery) == id:
@@ -274,9 +245,9 @@ class MemoryAgenda:
 
     async def drop_dead_letter(self, id: str) -> bool:
         """Remove a dead letter; what waited behind it goes on. Return whether there was one with this id."""
-        for place, timer in list(self._timers.items()):
-            if timer.error is not None and _timer_id(timer.due) == id:
-                del self._timers[place]
+        with self._lock:
+            if (timer := self._timers.parked.get(id.removeprefix(_TIMER))) and id.startswith(_TIMER):
+                self._timers.remove(timer.due.workflow_id, timer.due.key)
                 return True
         for number, row in list(self._outbox.items()):
             if row.error is not None and _delivery_id(row.delivery) == id:
@@ -285,12 +256,16 @@ class MemoryAgenda:
         return False
 
 
+_TIMER: Final = "timer-"
+"""What the ids of timers that are dead letters begin with."""
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
 def _timer_id(timer: DueTimer) -> str:
-    return f"timer-{timer.generation}"
+    return _TIMER + timer.generation
 
 
 def _delivery_id(delivery: Delivery) -> str:

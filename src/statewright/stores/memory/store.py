@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import bisect
 import copy
-import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -42,7 +41,6 @@ class MemoryStore(MemoryAgenda):
         self._log: list[tuple[int, NewCommit]] = []
         self._position = 0
         self._horizon = 0
-        self._lock = threading.Lock()  # an executor's `sync()` runs on a thread of its own
         self._bell = Bell()
 
     async def __aenter__(self) -> Self:
