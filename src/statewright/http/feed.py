@@ -15,7 +15,7 @@ from .._model.commit import Commit
 from ..errors import PositionPrunedError, StoreError
 
 _log: Final = logging.getLogger("statewright.http")
-_KEPT: Final = 4096
+_KEPT: Final = 1024
 """Of the latest commits so many are at hand; who is further behind reads from the store."""
 _PAGE: Final = 500
 _PAUSE: Final = 1.0

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
 from typing import Any, Final
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 
 from .._engine.executor import WorkflowExecutor
+from .._model.commit import Commit, WorkflowCommit
 from .._model.workflow import Workflow
 from ..errors import ExecutionError, NotFoundError
 from .feed import Feed, pages
 from .problem import Problem, Refused, invalid
-from .view import commit_body, moment_body, to_json
+from .rendering import Rendering, chunks, event
+from .view import commit_body, moment_body
 
 _log: Final = logging.getLogger("statewright.http")
 _MOST: Final = 2**53 - 1
@@ -49,6 +53,7 @@ class Streams:
         self._definition = executor._definition
         self._feed = feed
         self._heartbeat = heartbeat
+        self._rendering = Rendering()
 
     async def of_workflow(self, id: str, last: int | None) -> EventSourceResponse:
         """Answer with a workflow's commits from now on, after its present state; or with all above a version.
@@ -69,23 +74,29 @@ class Streams:
 
     async def _moments(
         self, id: str, workflow: Workflow[Any, Any, Any, Any], last: int | None, start: int
-    ) -> AsyncIterator[ServerSentEvent]:
+    ) -> AsyncIterator[bytes]:
         if last is None:
             last = workflow.version
-            yield _event("state", last, moment_body(self._definition, workflow, None))
+            yield event("state", last, moment_body(self._definition, workflow, None))
         with self._feed.watch("id", id, start) as watcher:
             while True:
                 commits = await self._executor.history(id, after=last, limit=_PAGE)
                 for commit in commits:
-                    found = await self._executor.at(id, commit.version)
-                    if found is None or commit.version != last + 1:
+                    moment = await self._rendering.read(f"id {commit.id}", partial(self._moment, commit))
+                    if moment is None or commit.version != last + 1:
                         return  # pruned or forgotten meanwhile: who comes back is told
                     last = commit.version
-                    yield _event("commit", last, moment_body(self._definition, found, commit))
-                if not commits:
-                    await watcher.wait()
-                    if await self._is_another(id, last):
+                    yield moment
+                if len(commits) < _PAGE:
+                    if not commits and await self._is_another(id, last):
                         return
+                    await watcher.wait()
+
+    async def _moment(self, commit: WorkflowCommit[Any]) -> bytes | None:
+        found = await self._executor.at(commit.workflow_id, commit.version)
+        if found is None:
+            return None
+        return event("commit", commit.version, moment_body(self._definition, found, commit))
 
     async def _is_another(self, id: str, last: int) -> bool:
         """Return whether the workflow was forgotten and perhaps begun anew."""
@@ -107,16 +118,23 @@ class Streams:
                 raise _gone(f"the log ends at position {end}, before {after}: it is another log")
         return self._answer(self._commits(end if after is None else after, end))
 
-    async def _commits(self, after: int, end: int) -> AsyncIterator[ServerSentEvent]:
-        restorer, definition = self._executor._restorer, self._definition
-        with self._feed.watch("definition", definition.name, end) as watcher:
+    async def _commits(self, after: int, end: int) -> AsyncIterator[bytes]:
+        name = self._definition.name
+        with self._feed.watch("definition", name, end) as watcher:
             async for page in pages(self._feed, watcher, after):
-                for commit in page:
-                    if commit.definition == definition.name:
-                        body = commit_body(definition, restorer.commit(commit))
-                        yield _event("commit", commit.position, body)
+                for chunk in chunks(self._commit(commit) for commit in page if commit.definition == name):
+                    yield chunk
+                # A quick reader who is far behind would keep the loop to itself.
+                await asyncio.sleep(0)
 
-    def _answer(self, events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
+    def _commit(self, commit: Commit) -> bytes:
+        def render() -> bytes:
+            body = commit_body(self._definition, self._executor._restorer.commit(commit))
+            return event("commit", commit.position, body)
+
+        return self._rendering.get(f"definition {commit.id}", render)
+
+    def _answer(self, events: AsyncIterator[bytes]) -> EventSourceResponse:
         return EventSourceResponse(
             _until_it_fails(events),
             headers={"Cache-Control": "no-store"},
@@ -126,17 +144,13 @@ class Streams:
         )
 
 
-async def _until_it_fails(events: AsyncIterator[ServerSentEvent]) -> AsyncGenerator[ServerSentEvent]:
+async def _until_it_fails(events: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
     """Yield events; end where the store fails: the reader comes back, and goes on where it was."""
     try:
-        async for event in events:
-            yield event
+        async for each in events:
+            yield each
     except ExecutionError as error:
         _log.warning("a stream ended", extra={"category": error.category, "error": type(error).__name__})
-
-
-def _event(kind: str, id: int, body: Any) -> ServerSentEvent:
-    return ServerSentEvent(to_json(body), event=kind, id=str(id), sep="\n")
 
 
 def _continues(workflow: Workflow[Any, Any, Any, Any], last: int, following: list[Any]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from pydantic import ValidationError
@@ -21,6 +21,8 @@ from .._model.workflow import Workflow
 from ..errors import RestoreError
 from .condition import etag
 
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
 
 class Json(Response):
     """An answer of plain data."""
@@ -34,7 +36,7 @@ class Json(Response):
 
 def to_json(value: Any) -> str:
     """Return plain data as JSON text in one line."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _encode(value)
 
 
 def workflow_headers(snapshot: WorkflowSnapshot) -> dict[str, str]:
