@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ipaddress
 import os
 import signal
 import socket
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -81,7 +82,18 @@ def serve(
         "loopback_only": token is None,
     }
     with _listening(host, port) as listening:
-        asyncio.run(_serve(targets or [], store, listening, options, root_path, access_log=access_log))
+        serving = _serve(targets or [], store, listening, options, root_path, access_log=access_log)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(serving)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return the quicker loop, where it is installed; it does not exist for Windows."""
+    try:
+        import uvloop  # noqa: PLC0415 - an optional dependency
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 async def _serve(
@@ -140,6 +152,13 @@ def _server(settings: uvicorn.Config) -> uvicorn.Server:
 
     class Server(uvicorn.Server):
         """Stops when it is told to, and leaves the end of the process to the process."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            # What has been made until now stays until the end. Looking for garbage among it, again and again, took a
+            # fifth of the time of a server under load.
+            gc.collect()
+            gc.freeze()
 
         @contextmanager
         def capture_signals(self) -> Generator[None]:
