@@ -43,27 +43,30 @@ WHERE kept_since <= ?2 AND number IN (
   SELECT number FROM idempotency
   WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.key = idempotency.key) ORDER BY number LIMIT ?1
 )"""
-# The key of a command that is still to be delivered holds for as long as that takes.
+_OLDEST: Final = """\
+SELECT kept_since FROM idempotency
+WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.key = idempotency.key) ORDER BY number LIMIT 1"""
+# The key of a command that is still to be delivered holds for as long as that takes. CROSS JOIN keeps the order of the
+# two tables: `(workflow_id, key) IN (VALUES ...)` would read the whole table for every look-up.
 _RECALL: Final = f"""\
-SELECT {ANSWER_COLUMNS} FROM idempotency WHERE workflow_id = ?1 AND key = ?2
-  AND (kept_since > ?3 OR EXISTS (SELECT 1 FROM outbox WHERE outbox.key = ?2))"""
+SELECT {ANSWER_COLUMNS}, key FROM (VALUES {{}}) AS asked
+CROSS JOIN idempotency ON workflow_id = asked.column1 AND key = asked.column2
+WHERE kept_since > ? OR EXISTS (SELECT 1 FROM outbox WHERE outbox.key = idempotency.key)"""
 
 _LOAD: Final = f"SELECT {WORKFLOW_COLUMNS} FROM workflow WHERE id = ?"
 
 _PURGED_PER_ANSWER: Final = 3
 _IDS_PER_QUERY: Final = 256
+_KEYS_PER_QUERY: Final = 128
 
 
-def save_all(
-    connection: sqlite3.Connection, saves: Sequence[Save], *, now: str, expired: str
-) -> list[tuple[Save, ExecutionError]]:
+def save_all(connection: sqlite3.Connection, saves: Sequence[Save], *, now: str) -> list[tuple[Save, ExecutionError]]:
     """Save what can be saved, inside the open transaction, and return the losers.
 
     Args:
         connection: With a transaction begun.
         saves: Of different workflows.
         now: The store's time.
-        expired: Idempotency keys kept since then or before have expired.
     """
     refused = list(_without_lease(connection, saves))
     if refused:
@@ -79,10 +82,8 @@ def save_all(
         connection.executemany(_COMMIT, commits)
     if answers := [(*row, now) for save in won for row in save.rows.answers]:
         connection.executemany(_ANSWER, answers)
-        connection.execute(_PURGE, (len(answers) * _PURGED_PER_ANSWER, expired))
-    for save in won:
-        if save.rows.has_timer_writes:
-            write_timers(connection, save.options, datetime.fromisoformat(now))
+    if timed := [save.options for save in won if save.rows.has_timer_writes]:
+        write_timers(connection, timed, datetime.fromisoformat(now))
     return [*refused, *_conflicts(connection, lost)]
 
 
@@ -143,7 +144,26 @@ def rows_of_ids(connection: sqlite3.Connection, ids: Sequence[str]) -> Iterator[
         )
 
 
-def answer_row(connection: sqlite3.Connection, id: str, key: str, *, expired: str) -> Row | None:
-    """Return the row of an idempotency key that has not expired."""
-    row: Row | None = connection.execute(_RECALL, (id, key, expired)).fetchone()
-    return row
+def purge(connection: sqlite3.Connection, answers: int, *, expired: str) -> str:
+    """Delete expired keys, inside the open transaction: at most a few for each one that was recorded in it.
+
+    Returns:
+        Since when the oldest that is left has been kept: there is nothing to delete before that has expired.
+    """
+    connection.execute(_PURGE, (answers * _PURGED_PER_ANSWER, expired))
+    row = connection.execute(_OLDEST).fetchone()
+    return expired if row is None else str(row[0])
+
+
+def answer_rows(
+    connection: sqlite3.Connection, asked: Sequence[tuple[str, str]], *, expired: str
+) -> dict[tuple[str, str], Row]:
+    """Return the rows of idempotency keys that have not expired, by workflow and key."""
+    found: dict[tuple[str, str], Row] = {}
+    for start in range(0, len(asked), _KEYS_PER_QUERY):
+        some = asked[start : start + _KEYS_PER_QUERY]
+        places = 1 << (len(some) - 1).bit_length()  # as for ids
+        query = _RECALL.format(",".join(["(?,?)"] * places))
+        params = [part for pair in [*some, *[some[-1]] * (places - len(some))] for part in pair]
+        found |= {(row[0], row[-1]): row[:-1] for row in connection.execute(query, [*params, expired])}
+    return found

@@ -1,17 +1,18 @@
-"""Reading one workflow on the thread that asks for it."""
+"""Reading one row on the thread that asks for it."""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from .batch import row_of_id
+from .batch import answer_rows, row_of_id
 from .connection import Settings, connect
 from .fault import FAULTS
-from .row import Row
+from .row import Row, time_text
 
 _SLOW: Final = 0.001
 """Seconds; a read that takes longer has gone to the disk, or waited."""
@@ -37,18 +38,27 @@ class Glance:
 
     def load(self, id: str) -> tuple[Row | None] | None:
         """Return the row of a workflow, in a tuple; `None` if it is better left to the thread."""
+        return self._look(lambda connection: row_of_id(connection, id))
+
+    def recall(self, id: str, key: str) -> tuple[Row | None] | None:
+        """Return the row of an idempotency key, in a tuple; `None` if it is better left to the thread."""
+        expired = time_text(self._settings.clock() - self._settings.retention)
+        return self._look(lambda connection: answer_rows(connection, [(id, key)], expired=expired).get((id, key)))
+
+    def _look(self, read: Callable[[sqlite3.Connection], Row | None]) -> tuple[Row | None] | None:
         if time.monotonic() < self._slow_until or not self._lock.acquire(blocking=False):
             return None
         try:
-            return (self._read(self._open(), id),)
+            return (self._timed(read),)
         except Exception:  # noqa: BLE001 - whatever it is, the thread meets it, too, and says so
             return None
         finally:
             self._lock.release()
 
-    def _read(self, connection: sqlite3.Connection, id: str) -> Row | None:
+    def _timed(self, read: Callable[[sqlite3.Connection], Row | None]) -> Row | None:
+        connection = self._open()
         began = time.monotonic()
-        row = row_of_id(connection, id)
+        row = read(connection)
         ended = time.monotonic()
         if ended - began > _SLOW:
             self._slow_until = ended + _PAUSE

@@ -13,7 +13,6 @@ from .connection import Database, Settings
 from .glance import Glance
 from .reader import Reader
 from .request import Inbox, Work
-from .row import Row
 from .writer import Writer
 
 T = TypeVar("T")
@@ -59,14 +58,13 @@ class Session:
         """
         await asyncio.wrap_future(self._writer.opened)
 
-    def glance(self, id: str) -> tuple[Row | None] | None:
-        """Read a workflow at once, if there is a single caller; in a tuple, or `None` if the thread is to be asked.
+    @property
+    def glance(self) -> Glance | None:
+        """Where one row is read at once; `None` if the thread is to be asked, because there are many callers.
 
         Of many callers, one that does not wait for its load saves alone, and breaks up what they would save together.
         """
-        if self._glance is None or not self._writer.has_one_caller:
-            return None
-        return self._glance.load(id)
+        return self._glance if self._writer.has_one_caller else None
 
     async def write(self, function: Callable[[Database], T]) -> T:
         """Run a function on the thread that writes."""

@@ -196,7 +196,7 @@ class SQLiteStore(SQLiteAgenda):
             StoreError: It could not be read.
         """
         session = self._opened()
-        seen = session.glance(id)
+        seen = None if session.glance is None else session.glance.load(id)
         if seen is None:
             request = Load(asyncio.get_running_loop(), id)
             session.inbox.put(request)
@@ -238,9 +238,14 @@ class SQLiteStore(SQLiteAgenda):
         Raises:
             StoreError: It could not be read.
         """
-        request = Recall(asyncio.get_running_loop(), id, key)
-        self._opened().inbox.put(request)
-        row = await request.future
+        session = self._opened()
+        seen = None if session.glance is None else session.glance.recall(id, key)
+        if seen is None:
+            request = Recall(asyncio.get_running_loop(), id, key)
+            session.inbox.put(request)
+            row = await request.future
+        else:
+            [row] = seen
         return None if row is None else recorded_answer(row)
 
     # --- history ---------------------------------------------------------------------------------------------------

@@ -33,26 +33,35 @@ def check_fences(connection: sqlite3.Connection, fences: Iterable[Fence]) -> Non
             raise LeaseLostError(fence.name, fence.epoch)
 
 
-def write_timers(connection: sqlite3.Connection, options: SaveOptions, now: datetime) -> None:
-    """Do what a save does to timers, in order, inside its transaction."""
-    for write in options.timers:
-        _write(connection, options, write, now)
+def write_timers(connection: sqlite3.Connection, saves: Iterable[SaveOptions], now: datetime) -> None:
+    """Do what saves of different workflows do to timers, inside their transaction; each one's in order.
+
+    What all of them do first is done first, by one call for each kind of write, then what they do second: a call for
+    each write would take and give back the interpreter's lock as often.
+    """
+    writes = [(options, options.timers) for options in saves]
+    for turn in range(max((len(own) for _, own in writes), default=0)):
+        rows: dict[str, list[Row]] = {}
+        for options, own in writes:
+            if turn < len(own):
+                statement, row = _statement(options, own[turn], now)
+                rows.setdefault(statement, []).append(row)
+        for statement, params in rows.items():
+            connection.executemany(statement, params)
 
 
-def _write(connection: sqlite3.Connection, options: SaveOptions, write: TimerWrite, now: datetime) -> None:
+def _statement(options: SaveOptions, write: TimerWrite, now: datetime) -> tuple[str, Row]:
     match write:
         case SetTimer():
             due_at = time_text(write.at if write.at is not None else now + (write.delay or timedelta()))
             head = (options.id, write.key, write.generation, options.snapshot.definition, write.state, write.keep)
-            connection.execute(_SET, (*head, write.command.type, write.command.text, due_at))
+            return _SET, (*head, write.command.type, write.command.text, due_at)
         case DropTimer(key=key) | ConsumeTimer(key=key):
-            connection.execute("DELETE FROM timer WHERE workflow_id = ? AND key = ?", (options.id, key))
+            return "DELETE FROM timer WHERE workflow_id = ? AND key = ?", (options.id, key)
         case LeftState(state=state):
-            gone = "DELETE FROM timer WHERE workflow_id = ? AND NOT keep AND state <> ?"
-            connection.execute(gone, (options.id, state))
+            return "DELETE FROM timer WHERE workflow_id = ? AND NOT keep AND state <> ?", (options.id, state)
         case RenamedState(old=old, new=new):
-            renamed = "UPDATE timer SET state = ? WHERE workflow_id = ? AND state = ?"
-            connection.execute(renamed, (new, options.id, old))
+            return "UPDATE timer SET state = ? WHERE workflow_id = ? AND state = ?", (new, options.id, old)
 
 
 def stands(connection: sqlite3.Connection, id: str, key: str, generation: str) -> bool:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 from ...errors import ExecutionError, InvalidDataError, OutcomeUnknownError, StoreUnavailableError
-from .batch import answer_row, rows_of_ids, save_all
+from .batch import answer_rows, purge, rows_of_ids, save_all
 from .bell import Bell
 from .checkpoint import Checkpoints
 from .connection import Database, Settings
@@ -45,6 +45,7 @@ class Writer:
         self._saves: deque[Save] = deque()
         self._works: list[Work] = []
         self._is_ending = False
+        self._kept_since = ""  # the oldest idempotency key, or an older moment
         self.has_one_caller = False
         """Whether the thread had a single request in its last turn: then nobody gains by waiting for others."""
 
@@ -112,9 +113,7 @@ class Writer:
         self._load([read for read in reads if isinstance(read, Load)])
         # After the loads: a key that was recorded between the two is found, and the save of a second execution, decided
         # on the older version, loses.
-        for read in reads:
-            if isinstance(read, Recall):
-                self._recall(read)
+        self._recall([read for read in reads if isinstance(read, Recall)])
         self._answers.post()
 
     def _next_batch(self) -> list[Save]:
@@ -148,21 +147,33 @@ class Writer:
         for load in loads:
             self._answers.give(load, rows.get(load.id))
 
-    def _recall(self, recall: Recall) -> None:
+    def _recall(self, recalls: list[Recall]) -> None:
+        if not recalls:
+            return
         try:
             _, expired = self._times()
-            self._answers.give(recall, answer_row(self.database.connection, recall.id, recall.key, expired=expired))
+            asked = list({(recall.id, recall.key) for recall in recalls})
+            rows = answer_rows(self.database.connection, asked, expired=expired)
         except Exception as exc:  # noqa: BLE001 - nobody may wait for ever, whatever it is
-            self._answers.refuse(recall, self._error(exc))
+            if len(recalls) == 1:
+                self._answers.refuse(recalls[0], self._error(exc))
+                return
+            for recall in recalls:
+                self._recall([recall])
+            return
+        for recall in recalls:
+            self._answers.give(recall, rows.get((recall.id, recall.key)))
 
     def _save(self, saves: list[Save]) -> None:
         try:
             with self.database.transaction() as connection:
                 needs_time = any(save.rows.answers or save.rows.has_timer_writes for save in saves)
                 now, expired = self._times() if needs_time else ("", "")
-                lost = save_all(connection, saves, now=now, expired=expired)
+                lost = save_all(connection, saves, now=now)
                 if len(lost) == len(saves):
                     connection.execute("ROLLBACK")
+                elif needs_time:
+                    self._purge(connection, sum(len(save.rows.answers) for save in saves), expired)
         except Exception as exc:  # noqa: BLE001 - nobody may wait for ever, whatever it is
             self._save_apart(saves, exc)
             return
@@ -180,8 +191,14 @@ class Writer:
             self._checkpoints.count(len(won), sum(save.rows.size for save in won))
             self._bell.ring()
 
+    def _purge(self, connection: sqlite3.Connection, answers: int, expired: str) -> None:
+        # To look for expired keys costs as much as to record several, so that it is done when there may be some.
+        if answers and expired >= self._kept_since:
+            self._kept_since = purge(connection, answers, expired=expired)
+
     def _save_apart(self, saves: list[Save], exc: Exception) -> None:
         """Answer saves that failed together; what one of them may be to blame for, the others do not suffer."""
+        self._kept_since = ""  # what was deleted with them is back
         error = self._error(exc)
         if len(saves) > 1 and not _concerns_all(error):
             middle = len(saves) // 2
