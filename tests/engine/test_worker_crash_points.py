@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
+import psycopg
 import pytest
 
 from statewright import MemoryStore, Worker, WorkflowExecutor
 from statewright.errors import OutcomeUnknownError, StoreError, StoreUnavailableError
+from statewright.stores.postgres import PostgresStore
 from statewright.stores.sqlite import SQLiteStore
 from tests.engine.workshop import (
     ZERO,
@@ -27,6 +31,8 @@ from tests.engine.workshop import (
     rung,
     shop_router,
 )
+
+pytest_plugins = ["tests.fixtures.stores"]
 
 CALLS = (
     "load",
@@ -116,8 +122,21 @@ async def _live(store: Store) -> dict[str, Any]:
         "booked": await booked(ledgers),
         "rung": await rung(bells),
         "commits": [len(await each.history(id)) for each, id in zip(executors, ("s-1", "l-1", "b-1"), strict=True)],
+        "keys": [await _keys(store, each, id) for each, id in zip(executors, ("s-1", "l-1", "b-1"), strict=True)],
         "published": sorted({(commit.workflow_id, commit.version) for commit in paper.printed}),
     }
+
+
+async def _keys(store: Store, executor: WorkflowExecutor[Any], id: str) -> list[int]:
+    """Return versions whose commits have an idempotency key, each of which is recorded with that very version."""
+    found = []
+    for commit in await executor.history(id):
+        if commit.idempotency_key is not None:
+            answer = await store.recall(id, commit.idempotency_key)
+            assert answer is not None
+            assert answer.snapshot.version == commit.version
+            found.append(commit.version)
+    return found
 
 
 async def _insist(executor: WorkflowExecutor[Any], id: str, command: Any, key: str) -> None:
@@ -137,27 +156,64 @@ async def _is_done(store: Store, worker: Worker) -> bool:
         return False
 
 
+# --- stores, one for each life ---------------------------------------------------------------------------------------
+
+Make: TypeAlias = Callable[[], AbstractAsyncContextManager[Any]]
+_TABLES = ("workflow", "workflow_commit", "idempotency", "timer", "lease", "reader", "outbox")
+_EMPTY = "".join(f"DELETE FROM {{0}}.{name};" for name in _TABLES) + "UPDATE {0}.sequencer SET last_position = 0"
+
+
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def make_empty_store(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
+    """Make stores that hold nothing and can be interrupted."""
+    if request.param == "postgres":
+        return _in_postgres(request.getfixturevalue("postgres").dsn, request.getfixturevalue("postgres_schema"))
+    files = itertools.count()
+
+    @asynccontextmanager
+    async def make() -> AsyncIterator[Any]:
+        if request.param == "memory":
+            yield interrupted(MemoryStore)()
+        else:
+            async with interrupted(SQLiteStore)(tmp_path / f"{next(files)}.db") as store:
+                yield store
+
+    return make
+
+
+def _in_postgres(dsn: str, schema: str) -> Make:
+    kind = interrupted(PostgresStore)
+    lives = itertools.count()
+
+    @asynccontextmanager
+    async def make() -> AsyncIterator[Any]:
+        is_first = next(lives) == 0
+        if not is_first:
+            async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+                await connection.execute(_EMPTY.format(schema).encode())
+        async with kind(dsn, schema=schema, auto_setup=is_first) as store:
+            yield store
+
+    return make
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["before", "after"])
-@pytest.mark.parametrize("kind", [MemoryStore, SQLiteStore])
-async def test_every_call_fails_once(tmp_path: Path, kind: type[Any], how: How) -> None:
+async def test_every_call_fails_once(make_empty_store: Make, how: How) -> None:
     """State, commits, timers, keys and what leaves agree, whichever call of a client or a worker fails."""
-    made = interrupted(kind)
     expected: dict[str, Any] | None = None
     for fails_at in range(MOST_CALLS):
-        store = made(*([tmp_path / f"{fails_at}.db"] if kind is SQLiteStore else []))
-        store.fails_at, store.how = fails_at, how
-        if kind is SQLiteStore:
-            async with store:
-                found = await _live(store)
-        else:
+        async with make_empty_store() as store:
+            store.fails_at, store.how = fails_at, how
             found = await _live(store)
+            calls = store.calls
         expected = expected or found
         assert found == expected, f"call {fails_at}, {how}"
-        if store.calls < fails_at:
+        if calls < fails_at:
             break
     else:
         pytest.fail("there was no end of calls")
     assert expected is not None
     assert (expected["booked"], expected["rung"], expected["commits"]) == ([1, 2, 3], ["bell"], [2, 3, 3])
+    assert expected["keys"] == [[1, 2], [1, 2, 3], [1, 2]]
     assert fails_at > 40
