@@ -333,7 +333,7 @@ async def test_keys_expire(make_postgres_store: MakeStore) -> None:
 @pytest.mark.slow
 async def test_expired_keys_are_deleted(postgres: PostgresServer, make_postgres_store: MakeStore) -> None:
     """Saves with keys delete those that have expired, so that the table does not grow for ever."""
-    async with make_postgres_store(idempotency_retention=timedelta(milliseconds=1)) as store:
+    async with make_postgres_store(idempotency_retention=timedelta(microseconds=1)) as store:
         for round_ in range(3):
             keyed = (opening(f"w-{round_}-{n}", idempotency_key="k", fingerprint="{}") for n in range(400))
             await asyncio.gather(*map(store.save, keyed))

@@ -11,13 +11,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter, itemgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from ..._engine.ports import FoldingStore, RecordedAnswer, SaveOptions, StoreAdapter, StoredWorkflow
 from ..._model.commit import Commit, NewCommit, new_id
 from ..._model.snapshot import WorkflowSnapshot
 from ...errors import ConcurrencyConflictError, InvalidDataError, Issue, PositionPrunedError
 from .agenda import Bell, MemoryAgenda
+
+_MILLENNIUM: Final = timedelta(days=365_250)
+"""A longer age is no different: no clock counts back so far."""
 
 
 @dataclass(slots=True)
@@ -202,7 +205,7 @@ class MemoryStore(MemoryAgenda):
             if before_position is not None:
                 end = min(end, before_position)
             if older_than is not None:
-                end = min(end, self._first_since(datetime.now(UTC) - older_than))
+                end = min(end, self._first_since(datetime.now(UTC) - min(older_than, _MILLENNIUM)))
             return self._drop_before(end)
 
     def _first_since(self, moment: datetime) -> int:

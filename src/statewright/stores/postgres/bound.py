@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from psycopg import AsyncConnection, sql
@@ -55,7 +56,7 @@ class BoundStore(PostgresTimers):
     """For the engine: nothing of this store may be folded, cached, or told to observers as committed."""
 
     def __init__(
-        self, connection: Bindable, statements: Statements, bounds: Bounds, retention: float, log: Log
+        self, connection: Bindable, statements: Statements, bounds: Bounds, retention: timedelta, log: Log
     ) -> None:
         self._given = check_bindable(connection)
         self._sql = statements

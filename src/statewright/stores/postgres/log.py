@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Final
 
 from psycopg import sql
@@ -13,6 +14,7 @@ from .link import Link, Row
 from .rows import commit_of
 from .runner import Runner
 from .statements import Statements
+from .timers import age_text
 
 _CHUNK: Final = 5_000
 """Commits that are numbered in one transaction."""
@@ -113,8 +115,8 @@ class Log:
             raise StoreError("the table 'sequencer' is empty: it was changed by hand, and commits cannot be numbered")
         return int(count)
 
-    async def prune(self, before_position: int | None, older_than: float | None) -> int:
-        """Delete commits below a position, or older than so many seconds; return how many.
+    async def prune(self, before_position: int | None, older_than: timedelta | None) -> int:
+        """Delete commits below a position, or older than this; return how many.
 
         Raises:
             StoreError: The rest could not be deleted.
@@ -129,11 +131,11 @@ class Log:
             reached = last or reached
         return removed
 
-    async def _end(self, before_position: int | None, older_than: float | None) -> int:
+    async def _end(self, before_position: int | None, older_than: timedelta | None) -> int:
         """Return the first position to keep: what a reader has not read, or a dead letter stands for, may not go."""
         ends = [] if before_position is None else [before_position]
         if older_than is not None:
-            [(first,)] = await self._runner.fetch(self._sql["first_to_keep"], (f"{older_than} seconds",))
+            [(first,)] = await self._runner.fetch(self._sql["first_to_keep"], (age_text(older_than),))
             ends.append(first)
         [(needed,)] = await self._runner.fetch(self._sql["needed"])
         return min(ends if needed is None else [*ends, needed])

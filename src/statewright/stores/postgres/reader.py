@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
+from datetime import timedelta
 from typing import Final, Protocol
 
 from ..._engine.ports import RecordedAnswer, StoredWorkflow
@@ -12,6 +13,7 @@ from ...errors import InvalidDataError, Issue
 from .link import Params, Row
 from .rows import answer_of, array, check_text, commit_of, snapshot_of, stored_of
 from .statements import Statements
+from .timers import age_text
 
 _EVERYTHING: Final = 2**62
 """A limit that limits nothing."""
@@ -31,13 +33,13 @@ class Reader:
     Args:
         fetch: Sends a statement; raises `StoreError`s only.
         statements: Of the schema.
-        retention: For how many seconds an idempotency key is remembered.
+        retention: For how long an idempotency key is remembered.
     """
 
-    def __init__(self, fetch: Fetch, statements: Statements, retention: float) -> None:
+    def __init__(self, fetch: Fetch, statements: Statements, retention: timedelta) -> None:
         self._fetch = fetch
         self._sql = statements
-        self._retention = f"{retention} seconds"
+        self._retention = age_text(retention)
 
     async def load_many(self, ids: Sequence[str]) -> dict[str, StoredWorkflow]:
         """Return what is stored under these ids."""

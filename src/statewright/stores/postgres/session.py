@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg
@@ -29,6 +30,7 @@ from .runner import Bounds, Runner
 from .saver import Saver
 from .sources import ConnectionSettings, LentConnections, OwnConnections, Source
 from .statements import Statements
+from .timers import age_text
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool
@@ -44,7 +46,7 @@ _EXPIRE_AFTER: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a store was constructed with; times in seconds."""
+    """What a store was constructed with; times in seconds, but for the retention."""
 
     source: str | AsyncConnectionPool[Any]
     schema: str
@@ -53,7 +55,7 @@ class Settings:
     connect: float
     lock: float
     poll: float
-    retention: float
+    retention: timedelta
     batch_listeners: list[Callable[[int], object]] = field(default_factory=list, compare=False)
     """Told how many saves each committed batch held."""
 
@@ -180,7 +182,7 @@ class Session:
             self._start(self._expire)
 
     async def _expire(self) -> None:
-        params = (f"{self.settings.retention} seconds", str(2 * _EXPIRE_AFTER))
+        params = (age_text(self.settings.retention), str(2 * _EXPIRE_AFTER))
         await self.runner.fetch(self.sql["expire_keys"], params)
 
     def _start(self, work: Callable[[], Awaitable[None]]) -> None:

@@ -104,7 +104,7 @@ class PostgresStore(PostgresAgenda):
             connect=_seconds("connect_timeout", connect_timeout),
             lock=_seconds("lock_timeout", lock_timeout),
             poll=_seconds("poll", poll),
-            retention=_seconds("idempotency_retention", idempotency_retention),
+            retention=_length("idempotency_retention", idempotency_retention),
         )
         self._auto_setup = auto_setup
         self._session: Session | None = None
@@ -347,8 +347,7 @@ class PostgresStore(PostgresAgenda):
         if before_position is None and older_than is None:
             issue = Issue(("before_position",), "a position or an age is expected: prune(before_position=...)", "value")
             raise InvalidDataError("argument", [issue])
-        age = None if older_than is None else older_than.total_seconds()
-        return await self._opened().log.prune(before_position, age)
+        return await self._opened().log.prune(before_position, older_than)
 
     # --- the caller's transaction ----------------------------------------------------------------------------------
 
@@ -396,10 +395,14 @@ class PostgresStore(PostgresAgenda):
         return session
 
 
-def _seconds(name: str, value: object) -> float:
+def _length(name: str, value: object) -> timedelta:
     if not isinstance(value, timedelta) or value <= timedelta(0):
         raise DefinitionError(f"{name} is a timedelta above zero, found {value!r}")
-    return value.total_seconds()
+    return value
+
+
+def _seconds(name: str, value: object) -> float:
+    return _length(name, value).total_seconds()
 
 
 if TYPE_CHECKING:

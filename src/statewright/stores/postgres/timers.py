@@ -14,6 +14,7 @@ from .rows import Field, array, check_text
 
 _HOUR: Final = timedelta(hours=1)
 _SECOND: Final = timedelta(seconds=1)
+_MILLENNIUM: Final = timedelta(days=365_250)
 
 
 class FenceRow(NamedTuple):
@@ -104,6 +105,11 @@ def length_text(length: timedelta) -> str:
     hours, rest = divmod(length, _HOUR)
     seconds, rest = divmod(rest, _SECOND)
     return f"{hours} hours {seconds} seconds {rest.microseconds} microseconds"
+
+
+def age_text(age: timedelta) -> str:
+    """Return how long ago something was, as a parameter; ages that no clock counts back to are a thousand years."""
+    return length_text(min(age, _MILLENNIUM))
 
 
 def _columns(rows: Sequence[tuple[Field, ...]], width: int) -> list[str]:

@@ -37,6 +37,8 @@ from .session import Session
 T = TypeVar("T")
 
 _PAGE: Final = 500
+_MILLENNIUM: Final = timedelta(days=365_250)
+"""A longer retention or age is no different: no clock counts back so far."""
 """Rows that are read in one transaction."""
 
 
@@ -94,7 +96,7 @@ class SQLiteStore(SQLiteAgenda):
         self._settings = Settings(
             path=_checked_path(path),
             timeout=_checked_duration("timeout", timeout).total_seconds(),
-            retention=_checked_duration("idempotency_retention", idempotency_retention),
+            retention=min(_checked_duration("idempotency_retention", idempotency_retention), _MILLENNIUM),
             clock=clock,
             checkpoint_pages=checkpoint_pages,
             connection_class=self.connection_class,
@@ -371,7 +373,7 @@ class SQLiteStore(SQLiteAgenda):
         if before_position is None and older_than is None:
             raise _invalid("before_position", "a position or an age is expected: prune(before_position=...)")
         session = self._opened()
-        since = None if older_than is None else time_text(self._settings.clock() - older_than)
+        since = None if older_than is None else time_text(self._settings.clock() - min(older_than, _MILLENNIUM))
         end = await session.read(lambda connection: erasure.first_to_keep(connection, before_position, since))
         removed, reached, is_done = 0, 0, False
         while not is_done:
