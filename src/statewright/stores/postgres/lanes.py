@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 
 class Lanes:
@@ -33,13 +34,16 @@ class Lanes:
         """Say that something came in."""
         if not self._beginning and len(self._tasks) < self._limit:
             self._beginning = True
-            task = self._loop.create_task(self._run())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks.add(self._loop.create_task(self._run()))
 
     async def _run(self) -> None:
         self._beginning = False
-        await self._work()
+        try:
+            await self._work()
+        finally:
+            # Here, not in a callback of the task, which runs a turn of the loop later: what came in during that turn
+            # would find all lanes busy, and nobody would take it.
+            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     async def quiet(self) -> None:
         """Wait until nobody works."""
