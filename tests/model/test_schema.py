@@ -734,7 +734,7 @@ def test_a_payload_that_does_not_fit_is_refused(payload: Any) -> None:
     schema = schema_of(Sent)
 
     with pytest.raises(InvalidDataError):
-        schema.record(schema.receive(payload))
+        schema.vouch(schema.receive(payload))
 
 
 def test_a_payload_that_contains_itself_is_refused() -> None:
@@ -760,7 +760,7 @@ def test_wrong_defaults_are_refused_on_both_ways_in() -> None:
         refused(careless())
         schema = schema_of(careless)
         with pytest.raises(InvalidDataError):
-            schema.record(schema.receive({"other": 2}))
+            schema.vouch(schema.receive({"other": 2}))
 
 
 # --- forward references --------------------------------------------------------------------------------------------
@@ -847,3 +847,36 @@ def test_what_was_set_is_known_at_every_depth(given: Any) -> None:
     assert TypeAdapter(type(given)).dump_python(loaded, exclude_unset=True) == expected
     assert TypeAdapter(type(given)).dump_python(again, exclude_unset=True) == expected
     assert again == loaded == given
+
+
+class Tags(BaseModel):
+    tags: list[str] = []
+    owner: str = "nobody"
+
+
+class Shout(str):
+    __slots__ = ()
+
+
+def test_what_is_accepted_is_read_back_without_its_text() -> None:
+    """A value of plain types is copied: equal to what its text says, sharing nothing, the given one as it was."""
+    schema = Schema("order", "state", Tags, "Tags")
+    given = Tags(tags=["a"])
+
+    text, loaded = schema.accept(given)
+
+    assert loaded == schema.load(text)
+    assert loaded.model_fields_set == schema.load(text).model_fields_set == {"tags", "owner"}
+    assert loaded.tags is not given.tags
+    assert given.model_fields_set == {"tags"}
+
+
+def test_what_only_its_text_makes_plain() -> None:
+    """A value that holds more than its text says is read back as its text says."""
+    schema = Schema("order", "state", Tags, "Tags")
+    odd = Tags.model_construct(tags=(Shout("a"),), owner=Shout("b"))
+
+    _, loaded = schema.accept(odd)
+
+    assert loaded.tags == ["a"]
+    assert [type(loaded.tags[0]), type(loaded.owner)] == [str, str]

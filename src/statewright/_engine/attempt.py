@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from .._model.cancellation import was_asked_to_stop
 from .._model.commit import NewCommit, RecordedMessage, new_id
 from .._model.context import ContextKey, Execution
-from .._model.dispatch import error_of
+from .._model.dispatch import Dispatch, error_of
 from .._model.middleware import Chain
-from .._model.observer import Observer
-from .._model.result import Failure, Result, Success
+from .._model.observer import Observer, tell
+from .._model.result import Failure, Result, Success, accepted
 from .._model.router import WorkflowRouter
 from .._model.schema import Schema
 from .._model.snapshot import born
@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from .._model.workflow import Workflow
 
 
+Parts: TypeAlias = tuple[WorkflowRouter[Any, Any], Restorer, Chain | None, Lanes]
+"""What all attempts of an executor share; the chain is its middleware, if it has any."""
+
 TIMER_GONE: Any = object()
 """The answer to a timer's command whose timer was cancelled, replaced or consumed before."""
 
@@ -67,11 +70,11 @@ class Decided(NamedTuple):
     """The observers have heard of the failure already."""
 
 
-class Attempt:
+class Attempt(ActiveCall):
     """Decides one command on one standing; goes through the middleware as their passage.
 
     Args:
-        parts: What all attempts of an executor share: router, restorer, middleware and lanes.
+        parts: What all attempts of an executor share.
         lane: Whose turn it is; `None` for a preview.
         request: What the caller asked for.
         standing: What it is decided on.
@@ -88,13 +91,14 @@ class Attempt:
 
     def __init__(
         self,
-        parts: tuple[WorkflowRouter[Any, Any], Restorer, Chain | None, Lanes],
+        parts: Parts,
         lane: Lane | None,
         request: Request,
         standing: Standing,
         observers: Sequence[Observer],
     ) -> None:
         self.router, self.restorer, self.chain, self.lanes = parts
+        self.owner, self.id = self.lanes, request.id
         self.lane = lane
         self.request = request
         self.standing = standing
@@ -115,8 +119,25 @@ class Attempt:
             return Decided(TIMER_GONE)
         if self.recorded is None and (refusal := self._refuse_early()) is not None:
             return Decided(Failure(refusal))
-        result = await self._run_guarded()
-        if isinstance(result, Success) and not result.replayed:
+        if self.lane is not None:
+            self.lane.begin(self)
+        self.parent = executing.get()
+        self.is_active = True
+        token = executing.set(self)
+        try:
+            if self.chain is None:
+                result = await self._decide({})
+            else:
+                self.context = self._execution()
+                result = await self.chain(self)
+        except asyncio.CancelledError as raised:
+            if was_asked_to_stop():
+                raise
+            result = Failure(self.error_of(raised, "the attempt was cancelled by nobody"))
+        finally:
+            self.is_active = False
+            executing.reset(token)
+        if type(result) is Success and not result.replayed:
             return self._accepted(result)
         return Decided(result, was_told=result is self.routed)
 
@@ -169,24 +190,6 @@ class Attempt:
 
     # --- through the middleware ------------------------------------------------------------------------------------
 
-    async def _run_guarded(self) -> Result:
-        active = ActiveCall(self.lanes, self.request.id, executing.get())
-        if self.lane is not None:
-            self.lane.begin(active)
-        token = executing.set(active)
-        try:
-            if self.chain is None:
-                return await self._decide({})
-            self.context = self._execution()
-            return await self.chain(self)
-        except asyncio.CancelledError as raised:
-            if was_asked_to_stop():
-                raise
-            return Failure(self.error_of(raised, "the attempt was cancelled by nobody"))
-        finally:
-            active.is_active = False
-            executing.reset(token)
-
     def _execution(self) -> Execution:
         request = self.request
         self.command = request.take_command()
@@ -230,9 +233,13 @@ class Attempt:
         if self.recorded is not None:
             return self._replay(self.recorded, schema)
         command = request.take_command() if self.command is None else self.command
-        self.routed, self.said = await self.router._decide(
-            self.workflow, request.id, schema, command, items, request.metadata, self.observers
-        )
+        prepared = self.router._prepare(self.workflow, request.id, schema, command, items, request.metadata)
+        if isinstance(prepared, Dispatch):
+            self.said = prepared.context
+            self.routed = await prepared.decide(self.observers)
+        else:
+            tell(self.observers, "failed", prepared, self.workflow, command)
+            self.routed = Failure(prepared)
         return self.routed
 
     def _replay(self, recorded: RecordedAnswer, schema: Schema) -> Result:
@@ -246,7 +253,7 @@ class Attempt:
             settle(error)
             return Failure(error)
         events = self.restorer.events(recorded.events, recorded.snapshot.model_version)
-        return Success(workflow, events, replayed=True)
+        return accepted(workflow, events, replayed=True)
 
     # --- what is to be saved ---------------------------------------------------------------------------------------
 
@@ -264,7 +271,7 @@ class Attempt:
                 "id": new_id(),
                 "snapshot": after._snapshot,
                 "command": RecordedMessage.of_text(name, request.text),
-                "events": tuple(said._recorded) if said is not None else (),
+                "events": said._recorded if said is not None else (),
                 "recorded_at": after._snapshot.updated_at,
                 "metadata": request.metadata,
                 "idempotency_key": request.key,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast
@@ -12,7 +12,7 @@ from .._model.middleware import Chain, Middleware, check_middleware, compose
 from .._model.observer import Observer, check_observer, tell
 from .._model.parameters import WorkflowT
 from .._model.result import Failure, Result, Success
-from .._model.router import WorkflowRouter, read_command
+from .._model.router import WorkflowRouter, record_command
 from .._model.snapshot import StoredWorkflow, WorkflowSnapshot
 from .._model.workflow import Workflow, check_id
 from ..errors import (
@@ -27,7 +27,7 @@ from ..errors import (
     UnexpectedError,
     settle,
 )
-from .attempt import Attempt, Decided
+from .attempt import Attempt, Decided, Parts
 from .mailbox import Call, Lane, Lapsed, Standing, lanes_of
 from .nesting import executing, is_reentrant
 from .ports import DueTimer, ErasingStore, Fence, HistoryStore, StoreAdapter
@@ -150,14 +150,16 @@ class WorkflowExecutor(Generic[WorkflowT]):
             A `Success` with the workflow as it was saved, or a `Failure`, with which nothing was saved unless its
             error is an `OutcomeUnknownError`. It never raises an `Exception`.
         """
-        executor = cast("WorkflowExecutor[Any]", self)
-        result = await executor._serve(
-            lambda: read_request(
+        executor: WorkflowExecutor[Any] = self
+        result: Success[WorkflowT, E] | Failure[R]
+        try:
+            request = read_request(
                 executor._definition, id, command, expected_version, idempotency_key, metadata, executor._store
-            ),
-            command,
-        )
-        return cast("Success[WorkflowT, E] | Failure[R]", result)
+            )
+            result = await executor._run(request)
+        except Exception as raised:  # noqa: BLE001 - no call raises an Exception
+            result = executor._gave_up(raised, command)
+        return result
 
     async def create(
         self: WorkflowExecutor[Workflow[S, Any, E, R]],
@@ -177,12 +179,14 @@ class WorkflowExecutor(Generic[WorkflowT]):
             A `Success`, or a `Failure`: a `ConcurrencyConflictError` if the workflow exists. Never raises an
             `Exception`.
         """
-        executor = cast("WorkflowExecutor[Any]", self)
-        name = executor._definition.name
-        result = await executor._serve(
-            lambda: Request.creation(id, executor._workflow.create(id, data), metadata, name), None
-        )
-        return cast("Success[WorkflowT, E] | Failure[R]", result)
+        executor: WorkflowExecutor[Any] = self
+        result: Success[WorkflowT, E] | Failure[R]
+        try:
+            initial = executor._workflow.create(id, data)
+            result = await executor._run(Request.creation(id, initial, metadata, executor._definition.name))
+        except Exception as raised:  # noqa: BLE001 - no call raises an Exception
+            result = executor._gave_up(raised, None)
+        return result
 
     async def preview(
         self: WorkflowExecutor[Workflow[Any, C, E, R]],
@@ -201,21 +205,18 @@ class WorkflowExecutor(Generic[WorkflowT]):
         try:
             request = read_request(executor._definition, id, command, expected_version, None, metadata, executor._store)
             standing = Standing.of(await executor._load(id), 0)
-            decided = await executor._attempt(request, standing, None, ()).run()
+            parts = (executor._router, executor._restorer, executor._chain, executor._lanes)
+            decided = await Attempt(parts, None, request, standing, ()).run()
             result = decided.answer
         except Exception as raised:  # noqa: BLE001 - no call raises an Exception
             result = Failure(executor._failure(raised))
         return cast("Success[WorkflowT, E] | Failure[R]", result)
 
-    async def _serve(self, read_request: Callable[[], Request], command: Any) -> Any:
-        """Read a request and take it through its lane; the edge beyond which no `Exception` goes."""
-        observers = self._all_observers()
-        try:
-            return await self._run(read_request(), observers)
-        except Exception as raised:  # noqa: BLE001 - no call raises an Exception
-            error = self._failure(raised)
-            tell(observers, "failed", error, None, command)
-            return Failure(error)
+    def _gave_up(self, raised: Exception, command: Any) -> Any:
+        """Return the answer to a call that came to nothing, and let it be known."""
+        error = self._failure(raised)
+        tell(self._all_observers(), "failed", error, None, command)
+        return Failure(error)
 
     def _failure(self, raised: Exception) -> Any:
         """Return the error that a call is answered with for what was raised on the way."""
@@ -226,25 +227,29 @@ class WorkflowExecutor(Generic[WorkflowT]):
         error.__cause__ = raised
         return error
 
-    async def _run(self, request: Request, observers: Sequence[Observer]) -> Result:
+    async def _run(self, request: Request) -> Any:
+        """Take a request through the lane of its workflow."""
         if executing.get() is not None and is_reentrant(self._lanes, request.id):
             raise self._reentry(request.id)
         lane = self._lanes.enter(request.id)
         retries = self._retries if request.fence is None else _UNLIMITED
         call = lane.join(retries, request.expected_version, request.fence)
+        parts = (self._router, self._restorer, self._chain, self._lanes)
+        observers = self._all_observers()
         while True:
             try:
-                verdict = await self._take_turn(lane, call, request, observers)
+                verdict = await self._take_turn(lane, call, request, parts, observers)
             except Lapsed:
                 self._tell_lapsed(call, observers)
             else:
                 return self._conclude(verdict, call, request, observers)
 
-    async def _take_turn(self, lane: Lane, call: Call, request: Request, observers: Sequence[Observer]) -> Any:
+    @staticmethod
+    async def _take_turn(lane: Lane, call: Call, request: Request, parts: Parts, observers: Sequence[Observer]) -> Any:
         """Wait for the turn, decide, hand over what was decided; return the answer."""
         try:
             standing = await lane.turn(call)
-            decided = await self._attempt(request, standing, lane, observers).run()
+            decided = await Attempt(parts, lane, request, standing, observers).run()
         except (StoreError, UnexpectedError) as error:
             lane.leave(call)
             return error
@@ -276,13 +281,12 @@ class WorkflowExecutor(Generic[WorkflowT]):
         Returns:
             As `execute`; `TIMER_GONE` if the timer does not stand any more.
         """
-
-        def request() -> Request:
-            found = read_delivery(self._definition, id, message, fence)
-            found.timer, found.key, found.metadata = timer, key, metadata
-            return found
-
-        return await self._serve(request, message)
+        try:
+            request = read_delivery(self._definition, id, message, fence)
+            request.timer, request.key, request.metadata = timer, key, metadata
+            return await self._run(request)
+        except Exception as raised:  # noqa: BLE001 - no call raises an Exception
+            return self._gave_up(raised, message)
 
     def _record(self, command: Any) -> RecordedMessage:
         """Return a command as it is recorded.
@@ -291,7 +295,7 @@ class WorkflowExecutor(Generic[WorkflowT]):
             InvalidDataError: It does not fit its schema.
             RoutingError: It is not declared.
         """
-        schema, _, text = read_command(self._definition, command)
+        schema, _, text = record_command(self._definition, command)
         return RecordedMessage.of_text(schema.name, text)
 
     def _reentry(self, id: str) -> UnexpectedError:
@@ -299,12 +303,6 @@ class WorkflowExecutor(Generic[WorkflowT]):
             f"workflow {id!r} of {self._definition.name!r} is being executed by the call that now executes it again; "
             "return the next state, or send the command after this one"
         )
-
-    def _attempt(
-        self, request: Request, standing: Standing, lane: Lane | None, observers: Sequence[Observer]
-    ) -> Attempt:
-        parts = (self._router, self._restorer, self._chain, self._lanes)
-        return Attempt(parts, lane, request, standing, observers)
 
     def _tell_lapsed(self, call: Call, observers: Sequence[Observer]) -> None:
         if call.conflict is not None:

@@ -121,15 +121,21 @@ class Fold:
     """Decisions that are saved together."""
 
     characters: int = 0
+    opened: float | None = None
+    """When the lane first asked whether it was full."""
     ticked: int = 0
     """The lane's tick at which saving it began."""
 
-    def __init__(self, standing: Standing, opened: float) -> None:
+    def __init__(self, standing: Standing) -> None:
         self.standing = standing
         """What the first of them was decided on."""
-        self.opened = opened
         self.entries: list[Entry] = []
         self.commits: list[NewCommit] = []
+
+    def fences(self) -> tuple[Fence, ...]:
+        """Return the leases under which its commits were sent."""
+        found = {entry.call.fence for entry in self.entries if entry.commit is not None}
+        return tuple(fence for fence in found if fence is not None)
 
 
 class Lapsed(Exception):  # noqa: N818 - nothing is wrong
@@ -152,6 +158,8 @@ class Lane:
     _changed: asyncio.Future[None] | None = None
     """Done when somebody was let in, answered or gave up; made for those who wait for that."""
     _tick: int = 0
+    _has_fences: bool = False
+    """Whether a worker ever sent a command here."""
     _strain: int = 0
     """How many races in a row were lost: the more, the smaller the folds, since who decides fast wins."""
 
@@ -169,6 +177,7 @@ class Lane:
         call = Call(self._tick, retries, expected_version)
         if fence is not None:
             call.fence = fence
+            self._has_fences = True
         self._queue.append(call)
         return call
 
@@ -183,12 +192,11 @@ class Lane:
             if call.verdict is not None:
                 raise call.verdict
             await self._wait(call)
-        standing = self._standing
-        if standing is None:
-            standing = await self._load()
-        elif self._fold is not None:
+        if self._standing is None:
+            return await self._load()
+        if self._fold is not None:
             self._loop.call_soon(self._check_suspended, call)
-        return standing
+        return self._standing
 
     async def _wait(self, call: Call) -> None:
         call.wake = self._loop.create_future()
@@ -233,10 +241,11 @@ class Lane:
             return self._lapse(call, call.doom or _AGAIN)
         fold = self._fold
         if fold is None:
-            fold = self._fold = Fold(before, self._loop.time())
+            fold = self._fold = Fold(before)
         fold.entries.append(Entry(call, answer, commit))
         fold.commits.append(commit)
-        fold.characters += _size(commit)
+        if self._queue:  # else it is saved at once
+            fold.characters += _size(commit)
         standing = self._standing = Standing(commit.snapshot, commit.snapshot.version, commit.id, before.read_at)
         standing.workflow = after
         if before.has_timers or commit.timers:
@@ -254,7 +263,7 @@ class Lane:
         rests_on = self._fold or self._saving
         if rests_on is not None:
             if self._fold is None:
-                self._fold = Fold(self._standing, self._loop.time())
+                self._fold = Fold(self._standing)
             self._fold.entries.append(Entry(call, answer, None))
             return self._release(call)
         if self._standing.read_at < call.arrived:
@@ -359,27 +368,26 @@ class Lane:
         if self._running is not None or self._saving is not None:
             return
         fold = self._fold
-        if fold is not None and self._is_full(fold):
+        if fold is None:
+            if not self._queue:
+                self._lanes.drop(self)
+            elif self._paused is None:
+                self._wake(0)
+        elif not self._queue or self._paused is not None or self._is_full(fold):
             self._save(fold)
-        elif self._queue and self._paused is None:
-            self._wake(len(fold.entries) if fold is not None else 0)
-        elif fold is not None:
-            self._save(fold)
-        elif self._is_idle():
-            self._lanes.drop(self)
+        else:
+            self._wake(len(fold.entries))
 
     def _is_full(self, fold: Fold) -> bool:
+        now = self._loop.time()
+        if fold.opened is None:
+            fold.opened = now
         return (
-            len(fold.entries) >= self._limit()
-            or fold.characters >= MAX_CHARACTERS
-            or self._loop.time() - fold.opened >= MAX_SECONDS
+            len(fold.entries) >= self._limit() or fold.characters >= MAX_CHARACTERS or now - fold.opened >= MAX_SECONDS
         )
 
     def _limit(self) -> int:
         return max(1, self._lanes.max_commands >> 3 * self._strain) if self._strain else self._lanes.max_commands
-
-    def _is_idle(self) -> bool:
-        return not (self._queue or self._running or self._saving or self._fold)
 
     def _wake(self, folded: int) -> None:
         head = self._queue[0].wake
@@ -454,7 +462,7 @@ class Lane:
                 "commits": tuple(fold.commits),
                 "expected_commit_id": fold.standing.commit_id,
                 "has_timers": self._standing is not None and self._standing.has_timers,
-                "fences": self._fences(fold),
+                "fences": fold.fences() if self._has_fences else (),
             },
         )
         raised: BaseException | None
@@ -467,12 +475,6 @@ class Lane:
         except Exception as error:  # noqa: BLE001 - a user's store may raise anything, and give no future
             raised = error
         self._saved(fold, raised)
-
-    def _fences(self, fold: Fold) -> tuple[Fence, ...]:
-        found = {entry.call.fence for entry in fold.entries if entry.commit is not None}
-        if found == {None}:
-            return ()
-        return tuple(fence for fence in found if fence is not None)
 
     def _saved(self, fold: Fold, raised: BaseException | None) -> None:
         self._saving = None
@@ -541,7 +543,7 @@ class Lane:
             self._finish(casualties[offender].call, twin(refused))
             self._requeue([entry.call for entry in casualties[offender + 1 :]])
             return
-        prefix = Fold(fold.standing, fold.opened)
+        prefix = Fold(fold.standing)
         for entry in casualties:
             if entry.commit is not None:
                 if len(prefix.commits) == commits // 2:

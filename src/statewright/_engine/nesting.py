@@ -27,18 +27,17 @@ class ActiveCall:
     Args:
         owner: What tells apart workflows of one id: the lanes of its store.
         id: The workflow.
-        parent: The call that made this one, if a call did.
     """
 
-    __slots__ = ("id", "is_active", "owner", "parent", "waits")
+    is_active: bool = False
+    parent: ActiveCall | None = None
+    """The call that made this one, if a call did."""
+    waits: tuple[Held, ...] = ()
+    """The lanes in whose queues calls stand that this one has made, directly or not."""
 
-    def __init__(self, owner: object, id: str, parent: ActiveCall | None) -> None:
+    def __init__(self, owner: object, id: str) -> None:
         self.owner = owner
         self.id = id
-        self.parent = parent
-        self.is_active = True
-        self.waits: list[Held] = []
-        """The lanes in whose queues calls stand that this one has made, directly or not."""
 
 
 executing: ContextVar[ActiveCall | None] = ContextVar("statewright_executing", default=None)
@@ -77,9 +76,11 @@ def waiting_for(lane: Held) -> Generator[None, None, None]:
     """Let the calls that the running code belongs to be known to wait for a lane."""
     calls = list(outer_calls())
     for call in calls:
-        call.waits.append(lane)
+        call.waits = (*call.waits, lane)
     try:
         yield
     finally:
         for call in calls:
-            call.waits.remove(lane)
+            waits = list(call.waits)
+            waits.remove(lane)
+            call.waits = tuple(waits)

@@ -10,7 +10,7 @@ from .._model.commit import RecordedMessage
 from .._model.definition import Definition
 from .._model.metadata import NO_METADATA, read_metadata
 from .._model.plain import flaw
-from .._model.router import read_command
+from .._model.router import record_command
 from .._model.schema import Schema
 from .._model.workflow import check_id
 from ..errors import InvalidDataError, Issue, StoreError
@@ -97,7 +97,7 @@ def read_request(
                 "or leave idempotency_key out"
             )
     facts = read_metadata(name, metadata)
-    schema, value, text = read_command(definition, command)
+    schema, value, text = record_command(definition, command)
     fingerprint = schema.dump(value, exclude_unset=True) if key is not None else None
     return Request(id, schema, value, text, expected_version, key, fingerprint, facts)
 
@@ -110,7 +110,7 @@ def read_delivery(definition: Definition, id: str, message: RecordedMessage, fen
         RoutingError: The command is not declared (any more).
     """
     check_id(definition.name, id)
-    schema, value, text = read_command(definition, {"type": message.type, "payload": message.data})
+    schema, value, text = record_command(definition, {"type": message.type, "payload": message.data})
     fingerprint = schema.dump(value, exclude_unset=True)
     return Request(id, schema, value, text, None, None, fingerprint, NO_METADATA, fence=fence)
 

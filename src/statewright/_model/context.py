@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar, overload
@@ -72,11 +72,11 @@ class Context(Bag, Generic[ContextEventT, ContextDepsT]):
     """
 
     # Said by few handlers, so that a context begins without them.
-    _deps: Any
+    _deps: Any = None
     _faults: Faults | None = None
-    _events: Sequence[Any] = ()
-    _recorded: Sequence[RecordedMessage] = ()
-    _timers: Sequence[TimerChange] = ()
+    _events: tuple[Any, ...] = ()
+    _recorded: tuple[RecordedMessage, ...] = ()
+    _timers: tuple[TimerChange, ...] = ()
     _is_closed: bool = False
 
     id: Final[str]
@@ -95,11 +95,8 @@ class Context(Bag, Generic[ContextEventT, ContextDepsT]):
         state: str | None,
         data: Any,
         command: Any,
-        deps: Any,
         metadata: Mapping[str, Any],
         items: dict[ContextKey[Any], Any],
-        *,
-        guarded: bool = True,
     ) -> None:
         self._definition = definition
         self.id = id
@@ -110,7 +107,10 @@ class Context(Bag, Generic[ContextEventT, ContextDepsT]):
         self._command = command
         self._metadata = metadata
         self._items = items
-        if guarded and deps is not None:
+
+    def _give(self, deps: Any, *, guarded: bool) -> None:
+        """Let the handler have dependencies, guarded to tell their failures from bugs."""
+        if guarded:
             self._faults = Faults()
             deps = guard(deps, self._faults)
         self._deps = deps
@@ -144,7 +144,7 @@ class Context(Bag, Generic[ContextEventT, ContextDepsT]):
     @property
     def events(self) -> tuple[Any, ...]:
         """What was emitted so far, in order."""
-        return tuple(self._events)
+        return self._events
 
     def emit(self, event: ContextEventT) -> None:
         """Say that something happened; it is recorded with the save, or not at all.

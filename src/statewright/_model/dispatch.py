@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,10 @@ from .annotation import NOTHING
 from .cancellation import was_asked_to_stop
 from .definition import Definition
 from .dependency import Faults
+from .observer import Observer, tell
 from .registry import Route
-from .result import Failure, Result, Success
-from .snapshot import WorkflowSnapshot
+from .result import Failure, Result, Success, accepted
+from .snapshot import WorkflowSnapshot, born
 from .workflow import foreign_state
 
 if TYPE_CHECKING:
@@ -98,6 +100,23 @@ class Dispatch:
         """Return the error that says what is wrong."""
         return UnexpectedError(f"workflow {self.facts[0]!r} of {self.definition.name!r}: {what}")
 
+    def decide(self, observers: Sequence[Observer]) -> Awaitable[Any]:
+        """Run the handler, and the middleware and observers around it."""
+        if observers:
+            return self._observed(observers)
+        chain = self.route.chain
+        return self.run() if chain is None else chain(self)
+
+    async def _observed(self, observers: Sequence[Observer]) -> Result:
+        command = self.context._command
+        tell(observers, "dispatch_started", self.workflow, command)
+        result: Result = Failure(UnexpectedError("the dispatch was cancelled"))
+        try:
+            result = await self.decide(())
+        finally:
+            _report(observers, self.workflow, command, result)
+        return result
+
     async def run(self) -> Result:
         """Run the handler and check what it returns."""
         route, context = self.route, self.context
@@ -128,20 +147,18 @@ class Dispatch:
             if not self.route.targets:  # `-> Never`: it cannot have come to an end
                 raise self._wrong_target("None")
             old = before._snapshot
-            snapshot = self._successor(old.state, old.text)
-            schema, loaded = before._schema, None
+            schema, state, text, loaded = before._schema, old.state, old.text, None
         else:
             found = self.definition.states.by_type.get(type(outcome))
             if found is None:
                 raise foreign_state(self.definition, outcome)
             if type(outcome) not in self.route.targets:
                 self._check_kept(outcome)
-            schema = found
-            text, loaded = schema.accept(outcome)
-            snapshot = self._successor(schema.name, text)
+            schema, state = found, found.name
+            text, loaded = found.accept(outcome)
         context._is_closed = True
-        workflow = self.type._of(snapshot, schema, loaded)
-        return Success(workflow, tuple(context._events))
+        workflow = self.type._of(self._successor(state, text), schema, loaded)
+        return accepted(workflow, context._events)
 
     def _check_kept(self, outcome: Any) -> None:
         # `-> None` lets a handler return the state that it was given, too: it is the one it keeps.
@@ -163,8 +180,30 @@ class Dispatch:
         created: datetime = now
         if self.workflow is not None:
             before = self.workflow._snapshot
-            now = max(now, before.updated_at)  # the clock of another machine may be ahead
             created = before.created_at
-        return WorkflowSnapshot.of_text(
-            id, definition.name, state, text, definition.model_version, version + 1, created, now
+            now = max(now, before.updated_at)  # the clock of another machine may be ahead
+        return born(
+            WorkflowSnapshot,
+            {
+                "id": id,
+                "definition": definition.name,
+                "state": state,
+                "text": text,
+                "model_version": definition.model_version,
+                "version": version + 1,
+                "created_at": created,
+                "updated_at": now,
+            },
         )
+
+
+def _report(observers: Sequence[Observer], workflow: Any, command: Any, result: Result) -> None:
+    match result:
+        case Success(workflow=after, events=events):
+            if workflow is not None and workflow.state != after.state:
+                tell(observers, "transitioned", workflow.state, after.state, after)
+            for event in events:
+                tell(observers, "emitted", event, after)
+        case Failure(error=error):
+            tell(observers, "failed", error, workflow, command)
+    tell(observers, "dispatch_ended", workflow, command, result)

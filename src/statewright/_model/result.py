@@ -20,7 +20,7 @@ from ..errors import (
     UnexpectedError,
 )
 from .parameters import EmittedT, WorkflowT
-from .snapshot import WorkflowSnapshot
+from .snapshot import WorkflowSnapshot, born
 
 RefusalT = TypeVar("RefusalT", bound=ExecutionError, covariant=True, default=ExecutionError)
 
@@ -29,7 +29,7 @@ def _no_truth(result: object) -> NoReturn:
     raise TypeError(f"a {type(result).__name__} has no truth value: read .ok, or match on Success and Failure")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Success(Generic[WorkflowT, EmittedT]):
     """The command was accepted, and saved where an executor was asked."""
 
@@ -64,6 +64,11 @@ class Success(Generic[WorkflowT, EmittedT]):
 
     def __bool__(self) -> NoReturn:
         _no_truth(self)
+
+
+def accepted(workflow: Any, events: tuple[Any, ...], *, replayed: bool = False) -> Success[Any, Any]:
+    """Return a `Success`, quickly."""
+    return born(Success, {"workflow": workflow, "events": events, "replayed": replayed})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

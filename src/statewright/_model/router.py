@@ -7,7 +7,7 @@ import sys
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast, overload
+from typing import Any, Final, Generic, Protocol, Self, TypeVar, cast, overload
 
 from typing_extensions import TypeVar as DefaultTypeVar
 
@@ -26,12 +26,12 @@ from .context import Context, ContextKey
 from .definition import Definition
 from .dispatch import Dispatch
 from .handler import read_handler
-from .metadata import read_metadata
+from .metadata import NO_METADATA, read_metadata
 from .middleware import Middleware, check_middleware
 from .observer import Observer, check_observer, tell
 from .parameters import DepsT, WorkflowT
 from .registry import Registration, Registry, Transition
-from .result import Failure, Result, Success
+from .result import Failure, Success
 from .schema import Schema
 from .workflow import Workflow, check_id
 
@@ -48,6 +48,7 @@ ReturnT = DefaultTypeVar("ReturnT", contravariant=True)
 MakesT = DefaultTypeVar("MakesT", contravariant=True)
 
 _UNSET: Any = object()
+_NOTHING_GIVEN: Final[Mapping[str, Any]] = {}
 
 
 class _Makes(Generic[X, Y]):
@@ -58,11 +59,6 @@ class _Accepts(Protocol[ReturnT, MakesT]):
     """For the type checker only: what a router takes from a handler."""
 
     def _accepts(self, state: ReturnT, context: MakesT, /) -> None: ...
-
-
-def utc_now() -> datetime:
-    """Return the present, aware, in UTC."""
-    return datetime.now(UTC)
 
 
 class WorkflowRouter(Generic[WorkflowT, DepsT]):
@@ -126,7 +122,7 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
         self._deps = None if deps is _UNSET else deps
         self._lacks_deps = deps is _UNSET and deps_type is not None
         self._deps_type = deps_type
-        self._clock: Callable[[], datetime] = clock or utc_now
+        self._clock = clock
         self._has_clock = clock is not None
         self._wrap_deps = wrap_deps
 
@@ -292,18 +288,23 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
         Returns:
             A `Success` with the workflow one version on, or a `Failure`. It never raises an `Exception`.
         """
-        router = cast("WorkflowRouter[Any, Any]", self)
+        router: WorkflowRouter[Any, Any] = self
+        observers = router._observers
+        value: Any = command
         try:
             found_id = router._identify(workflow, id)
-            facts = read_metadata(router._definition.name, metadata)
+            facts = NO_METADATA if metadata is None else read_metadata(router._definition.name, metadata)
             schema, value, _ = read_command(router._definition, command)
             given: Any = workflow
-            result, _ = await router._decide(given, found_id, schema, value, {}, facts, router._observers)
+            prepared = router._prepare(given, found_id, schema, value, {}, facts)
+            if isinstance(prepared, Dispatch):
+                result: Success[WorkflowT, E] | Failure[R] = await prepared.decide(observers)
+                return result
+            error: Any = prepared
         except Exception as raised:  # noqa: BLE001 - a dispatch never raises, whatever the payload does
             error = router._refused(raised)
-            tell(router._observers, "failed", error, workflow, command)
-            return Failure(error)
-        return cast("Success[WorkflowT, E] | Failure[R]", result)
+        tell(observers, "failed", error, workflow, value)
+        return Failure(error)
 
     def _refused(self, raised: Exception) -> InvalidDataError | RoutingError | UnexpectedError:
         if isinstance(raised, InvalidDataError | RoutingError):
@@ -331,7 +332,7 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
             raise InvalidDataError("argument", [issue], subject=f"{self._definition.name} argument 'id'")
         return known
 
-    async def _decide(
+    def _prepare(
         self,
         workflow: Workflow[Any, Any, Any, Any] | None,
         id: str,
@@ -339,57 +340,31 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
         command: Any,
         items: dict[ContextKey[Any], Any],
         metadata: Mapping[str, Any],
-        observers: Sequence[Observer],
-    ) -> tuple[Result, Context[Any, Any] | None]:
-        """Run one validated command; return the result, and the context with what the handler said."""
+    ) -> Dispatch | ExecutionError:
+        """Return one validated command, ready to be decided, or the error that it is answered with."""
         pair = (NOTHING if workflow is None else workflow._schema.type, schema.type)
         route = self._registry.routes.get(pair) or self._registry.route(pair, Dispatch.run)
         if route is None or self._lacks_deps:
-            failure = Failure(self._no_way(workflow, schema))
-            if observers:
-                tell(observers, "failed", failure.error, workflow, command)
-            return failure, None
+            return self._no_way(workflow, schema)
+        version, state, data = 0, None, None
         try:
-            context = self._context(workflow, id, command, items, metadata)
+            if workflow is not None:
+                snapshot = workflow._snapshot
+                version, state, data = snapshot.version, snapshot.state, workflow._take()
+            context: Context[Any, Any] = Context(
+                self._definition, id, version, self._now(), state, data, command, metadata, items
+            )
+            if self._deps is not None:
+                context._give(self._deps, guarded=self._wrap_deps)
         except Exception as exc:  # noqa: BLE001 - a dispatch never raises
             error = UnexpectedError(f"workflow {self._definition.name!r}: the dispatch could not begin")
             error.__cause__ = exc
-            tell(observers, "failed", error, workflow, command)
-            return Failure(error), None
-        dispatch = Dispatch(self._definition, self._workflow, workflow, route, context)
-        if observers:
-            tell(observers, "dispatch_started", workflow, command)
-            return await _observed(dispatch, command, observers), context
-        return await (dispatch.run() if route.chain is None else route.chain(dispatch)), context
-
-    def _context(
-        self,
-        workflow: Workflow[Any, Any, Any, Any] | None,
-        id: str,
-        command: Any,
-        items: dict[ContextKey[Any], Any],
-        metadata: Mapping[str, Any],
-    ) -> Context[Any, Any]:
-        version, state, data = 0, None, None
-        if workflow is not None:
-            snapshot = workflow._snapshot
-            version, state, data = snapshot.version, snapshot.state, workflow._take()
-        return Context(
-            self._definition,
-            id,
-            version,
-            self._now(),
-            state,
-            data,
-            command,
-            self._deps,
-            metadata,
-            items,
-            guarded=self._wrap_deps,
-        )
+            return error
+        return Dispatch(self._definition, self._workflow, workflow, route, context)
 
     def _now(self) -> datetime:
-        now = self._clock()
+        clock = self._clock
+        now = datetime.now(UTC) if clock is None else clock()
         if now.tzinfo is UTC:
             return now
         if now.utcoffset() is None:
@@ -413,29 +388,8 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
         return [commands[each].name for each in self._registry.commands_in(at)]
 
 
-async def _observed(dispatch: Dispatch, command: Any, observers: Sequence[Observer]) -> Result:
-    result: Result = Failure(UnexpectedError("the dispatch was cancelled"))
-    try:
-        result = await (dispatch.run() if dispatch.route.chain is None else dispatch.route.chain(dispatch))
-    finally:
-        _report(observers, dispatch.workflow, command, result)
-    return result
-
-
-def _report(observers: Sequence[Observer], workflow: Any, command: Any, result: Result) -> None:
-    match result:
-        case Success(workflow=after, events=events):
-            if workflow is not None and workflow.state != after.state:
-                tell(observers, "transitioned", workflow.state, after.state, after)
-            for event in events:
-                tell(observers, "emitted", event, after)
-        case Failure(error=error):
-            tell(observers, "failed", error, workflow, command)
-    tell(observers, "dispatch_ended", workflow, command, result)
-
-
-def read_command(definition: Definition, command: Any) -> tuple[Schema, Any, str]:
-    """Return a command's schema, its validated value, and its text.
+def read_command(definition: Definition, command: Any) -> tuple[Schema, Any, str | None]:
+    """Return a command's schema, its validated value, and its text if that was written on the way.
 
     The value shares nothing with what was given.
 
@@ -443,26 +397,35 @@ def read_command(definition: Definition, command: Any) -> tuple[Schema, Any, str
         RoutingError: `UNKNOWN_COMMAND`, by name or by class.
         InvalidDataError: (`source="command"`) The envelope or the payload is invalid.
     """
-    schema = definition.commands.by_type.get(type(command))
-    if schema is not None:
-        text, loaded = schema.accept(command)
-        schema.keep_unset(command, loaded)  # it is part of what the caller said
-        return schema, loaded, text
-    if not isinstance(command, Mapping):
-        raise _unknown_command(definition, type(command).__name__)
+    given = type(command)
+    if given is not dict:
+        schema = definition.commands.by_type.get(given)
+        if schema is not None:
+            text, loaded = schema.accept(command)
+            schema.keep_unset(command, loaded)  # it is part of what the caller said
+            return schema, loaded, text
+        if not isinstance(command, Mapping):
+            raise _unknown_command(definition, given.__name__)
     name = command.get("type")
     if not isinstance(name, str):
         raise _envelope(definition, ("type",), "the stored name of a command is required", "missing_type")
     schema = definition.commands.by_name.get(name)
     if schema is None:
         raise _unknown_command(definition, name)
-    if unknown := [str(key) for key in command if key not in ("type", "payload")]:
-        raise _envelope(definition, (unknown[0],), "only 'type' and 'payload' are known", "unknown_key")
-    payload = command.get("payload", {})
+    payload = command.get("payload", _NOTHING_GIVEN)
+    if len(command) > (payload is not _NOTHING_GIVEN) + 1:
+        unknown = next((str(key) for key in command if key not in ("type", "payload")), "")
+        raise _envelope(definition, (unknown,), "only 'type' and 'payload' are known", "unknown_key")
     if payload is None:
         raise _envelope(definition, ("payload",), "null is no payload; leave it out for an empty one", "null_payload")
     value = schema.receive(payload)
-    return schema, value, schema.record(value)
+    return schema, value, schema.vouch(value)
+
+
+def record_command(definition: Definition, command: Any) -> tuple[Schema, Any, str]:
+    """As `read_command`, with the text in any case."""
+    schema, value, text = read_command(definition, command)
+    return schema, value, schema.dump(value) if text is None else text
 
 
 def _unknown_command(definition: Definition, name: str) -> RoutingError:
@@ -472,7 +435,3 @@ def _unknown_command(definition: Definition, name: str) -> RoutingError:
 
 def _envelope(definition: Definition, path: tuple[str, ...], message: str, kind: str) -> InvalidDataError:
     return InvalidDataError("command", [Issue(path, message, kind)], subject=f"{definition.name} command")
-
-
-if TYPE_CHECKING:
-    _check: Callable[[], datetime] = utc_now

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -14,17 +14,28 @@ from pydantic_core import CoreConfig, SchemaSerializer, SchemaValidator, to_json
 from .._mark import View
 from ..errors import DataSource, DefinitionError, InvalidDataError, Issue, issues_of, mark_fresh
 from .plain import UnstorableError, check_plain, to_value
-from .survival import count_models, find_mortal_field, holds_floats, is_plain, with_frank_numbers, with_symmetric_bytes
+from .survival import (
+    count_models,
+    find_mortal_field,
+    holds_floats,
+    is_copied_whole,
+    is_plain,
+    with_frank_numbers,
+    with_symmetric_bytes,
+)
 from .walk import difference, keep_unset, lost_type, spoiled_key
 
 Kind: TypeAlias = Literal["state", "command", "event", "error"]
 
 _NUL = b"\\u0000"
-_NOT_FINITE = (b"NaN", b"Infinity")
+_NAN, _INFINITY = b"NaN", b"Infinity"
 _REPLACED = "\ufffd".encode()
 """What Pydantic writes, three times, for a lone surrogate in a key."""
 _FRANK = CoreConfig(ser_json_inf_nan="constants")
 _BYTES_HINT = 'bytes that are not UTF-8 need model_config = ConfigDict(ser_json_bytes="base64") on their model'
+
+
+_set = object.__setattr__
 
 
 class Schema:
@@ -69,6 +80,7 @@ class Schema:
         is_model = issubclass(self.type, BaseModel)
         self._is_plain = is_plain(core) and is_model
         self._is_flat = count_models(core) <= is_model
+        self._revalidate = _revalidate(core) if self._is_plain and self._is_flat and is_copied_whole(core) else None
         self._is_exact = self._is_plain and self._is_flat and not holds_floats(core)
         self._fields = set(self.type.model_fields) if is_model else set()
         self._is_built = True
@@ -137,7 +149,7 @@ class Schema:
             self.ready()
         try:
             text = self._dump(value, by_alias=True, round_trip=True, warnings=False)
-            loaded = self._load(text)
+            loaded = self._reload(value, text)
             if _NUL in text or not self._is_plain or loaded.__dict__ != value.__dict__:
                 self._examine(value, text, loaded)
         except InvalidDataError:
@@ -149,6 +161,17 @@ class Schema:
             raise self.invalid(self._unwritable(value, exc)) from (None if self.view.has_hidden else exc)
         return text.decode(), loaded
 
+    def _reload(self, value: Any, text: bytes) -> Any:
+        """Return the value as it will be loaded, without reading its text where that can be spared."""
+        if self._revalidate is None:
+            return self._load(text)
+        try:
+            copied = self._revalidate(value, strict=True)
+        except ValidationError:
+            return self._load(text)  # it knows better what is wrong
+        _set(copied, "__pydantic_fields_set__", set(self._fields))  # it is the given value's own otherwise
+        return copied
+
     def receive(self, payload: Any) -> Any:
         """Return the value that a payload in stored form stands for.
 
@@ -159,7 +182,7 @@ class Schema:
             self.ready()
         try:
             text = to_json(payload, inf_nan_mode="constants")
-            if _NUL in text or any(word in text for word in _NOT_FINITE):
+            if _NUL in text or _NAN in text or _INFINITY in text:
                 check_plain(payload)
             return self._load(text)
         except ValidationError as exc:
@@ -170,8 +193,8 @@ class Schema:
             issue = Issue((), f"it cannot be read as JSON data ({type(exc).__name__})", "not_json")
             raise self.invalid([issue]) from (None if self.view.has_hidden else exc)
 
-    def record(self, value: Any) -> str:
-        """Return the text under which a validated value is recorded.
+    def vouch(self, value: Any) -> str | None:
+        """Check that a validated value would load back; return its text if that had to be written for it.
 
         Raises:
             InvalidDataError: It would not load back.
@@ -179,7 +202,7 @@ class Schema:
         # A number that was text may have become NaN or infinity, and nobody has looked at a default: only the careful
         # way finds that.
         is_sound = self._is_exact and value.__pydantic_fields_set__ == self._fields
-        return self.dump(value) if is_sound else self.accept(value)[0]
+        return None if is_sound else self.accept(value)[0]
 
     # --- what was set, and not only defaulted ------------------------------------------------------------------------
 
@@ -293,6 +316,10 @@ class Schema:
             return (Issue((), _BYTES_HINT, "bytes_not_utf8"),)
         broken = Issue((), f"it cannot be written as JSON and read back ({type(exc).__name__})", "not_json")
         return self._explain(value, (broken,))
+
+
+def _revalidate(core: Any) -> Callable[..., Any]:
+    return SchemaValidator(core | {"revalidate_instances": "always"}, _use_prebuilt=False).validate_python
 
 
 class _NotYet(Exception):  # noqa: N818 - nothing is wrong

@@ -27,6 +27,9 @@ _PLAIN = {
 }
 
 
+# Types whose values are all in their text: no offset is lost, no order of members, no number that is none.
+_COPIED = {"model", "model-fields", "model-field", "default", "nullable", "str", "int", "bool", "none", "list", "tuple"}
+
 Mortal: TypeAlias = tuple[str, str]
 """A field, and why its values cannot survive."""
 
@@ -44,6 +47,11 @@ def is_plain(schema: Node) -> bool:
 def holds_floats(schema: Node) -> bool:
     """Return whether a value may hold a number that is none, NaN or infinity, though its text said nothing of it."""
     return any(node["type"] in {"float", "decimal", "timedelta"} for node in _nodes(schema))
+
+
+def is_copied_whole(schema: Node) -> bool:
+    """Return whether strict validation of an instance gives what loading its text would, sharing nothing with it."""
+    return isinstance(schema, dict) and schema.get("type") == "model" and all(map(_is_copied, _nodes(schema)))
 
 
 def count_models(schema: Node) -> int:
@@ -192,6 +200,16 @@ def _is_plain_node(node: dict[str, Any]) -> bool:
         odd = {"ser_json_inf_nan", "ser_json_bytes", "extra_fields_behavior"} & config.keys()
         return not odd and not node.get("root_model") and cls.__eq__ is BaseModel.__eq__ and not node.get("custom_init")
     return True
+
+
+def _is_copied(node: dict[str, Any]) -> bool:
+    match node:
+        case {"type": "dict"}:
+            keys = node.get("keys_schema") or {}
+            return keys.get("type") == "str"
+        case {"type": "literal"}:
+            return all(type(each) is str for each in node["expected"])
+    return node["type"] in _COPIED
 
 
 def _is_pydantics(serialization: core_schema.SerSchema | Node) -> bool:

@@ -14,7 +14,7 @@ from .._model.commit import WorkflowCommit
 from .._model.metadata import read_metadata
 from .._model.parameters import WorkflowT
 from .._model.result import Failure, Result, Success
-from .._model.router import read_command
+from .._model.router import record_command
 from .._model.workflow import Workflow, check_id
 from ..errors import (
     DefinitionError,
@@ -137,7 +137,7 @@ class RemoteExecutor(Generic[WorkflowT]):
         if key is not None:
             _check_key(self._name, key)
         _refuse_metadata(self._name, metadata)
-        schema, value, text = read_command(self._definition, command)
+        schema, value, text = record_command(self._definition, command)
         path = f"{self._name}/{segment(id)}/commands/{segment(schema.name)}"
         request = {
             "content": command_text(schema, value, text).encode(),

@@ -135,6 +135,6 @@ def stored_once(router: WorkflowRouter[Any, Any], id: str, state: Any) -> AnyWor
     """
     if state is None:
         return None
-    moment = router._clock()
+    moment = router._now()
     snapshot = router._workflow.create(id, state).to_snapshot()
     return router._workflow.from_snapshot(snapshot.replace(version=1, created_at=moment, updated_at=moment))

@@ -56,4 +56,6 @@ def context(
         name, before = schema.name, 1
     before = before if version is None else version
     facts = NO_METADATA if metadata is None else read_only(metadata)
-    return Context(workflow._definition, id, before, moment, name, state, command, deps, facts, {}, guarded=False)
+    context: Context[Any, Any] = Context(workflow._definition, id, before, moment, name, state, command, facts, {})
+    context._give(deps, guarded=False)
+    return context

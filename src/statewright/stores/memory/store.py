@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import bisect
-import copy
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter, itemgetter
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Self
 
 from ..._engine.ports import FoldingStore, RecordedAnswer, SaveOptions, StoreAdapter, StoredWorkflow
 from ..._model.commit import Commit, NewCommit, new_id
-from ..._model.snapshot import WorkflowSnapshot
+from ..._model.snapshot import WorkflowSnapshot, born
 from ...errors import ConcurrencyConflictError, InvalidDataError, Issue, PositionPrunedError
 from .agenda import Bell, MemoryAgenda
 
@@ -78,21 +76,31 @@ class MemoryStore(MemoryAgenda):
                 conflict = ConcurrencyConflictError(options.id, options.expected_version, actual)
                 conflict.__dict__["current"] = None if row is None else row.current
                 raise conflict
-            self._check_fences(options.fences)
+            if options.fences:
+                self._check_fences(options.fences)
             self._keep(options, row)
-            self._keep_timers(options)
+            if options.has_timers:
+                self._keep_timers(options)
         self._bell.ring()
 
     def _keep(self, options: SaveOptions, row: _Row | None) -> None:
         snapshot = options.snapshot
         commit_id = options.commits[-1].id if options.commits else new_id()
         entered = _entered_at(row, snapshot)
-        current = StoredWorkflow(snapshot, snapshot.version, commit_id, entered, options.has_timers)
+        current = born(
+            StoredWorkflow,
+            {
+                "snapshot": snapshot,
+                "version": snapshot.version,
+                "commit_id": commit_id,
+                "entered_at": entered,
+                "has_timers": options.has_timers,
+            },
+        )
         if row is None:
             row = self._rows[options.id] = _Row(current)
         row.current = current
-        for given in options.commits:
-            commit = _own(given)
+        for commit in options.commits:
             self._position += 1
             numbered = (self._position, commit)
             row.commits.append(numbered)
@@ -125,7 +133,7 @@ class MemoryStore(MemoryAgenda):
         row = self._rows.get(id)
         if row is None:
             return []
-        found = [_own(commit).at(position) for position, commit in row.commits if commit.version > after]
+        found = [commit.at(position) for position, commit in row.commits if commit.version > after]
         return found[:limit]
 
     async def snapshot_at(self, id: str, version: int) -> WorkflowSnapshot | None:
@@ -143,7 +151,7 @@ class MemoryStore(MemoryAgenda):
         if after < self._horizon:
             raise PositionPrunedError(after, self._horizon)
         start = bisect.bisect_right(self._log, after, key=itemgetter(0))
-        return [_own(commit).at(position) for position, commit in self._log[start : start + limit]]
+        return [commit.at(position) for position, commit in self._log[start : start + limit]]
 
     async def subscribe(self, *, after: int = 0) -> AsyncIterator[Commit]:
         """Yield commits with a position above `after`, and wait for more."""
@@ -226,13 +234,6 @@ class MemoryStore(MemoryAgenda):
 def _is_foreign(row: _Row | None, options: SaveOptions) -> bool:
     expected = options.expected_commit_id
     return expected is not None and row is not None and row.current.commit_id != expected
-
-
-def _own(commit: NewCommit) -> NewCommit:
-    """Return a commit that shares nothing that can be changed: its metadata is the only such part."""
-    if not commit.metadata:
-        return commit
-    return replace(commit, metadata=MappingProxyType(copy.deepcopy(dict(commit.metadata))))
 
 
 def _entered_at(row: _Row | None, snapshot: WorkflowSnapshot) -> datetime:
