@@ -253,4 +253,33 @@ ON_POSTGRES = (
     ),
 )
 
-SCENARIOS: tuple[Scenario, ...] = (*IN_MEMORY, *ON_SQLITE, *OF_SIZE, *ON_POSTGRES)
+BY_HAND = "FastAPI, a route that stores nothing"
+SERVED = f"{OURS}, served"
+
+OVER_HTTP = (
+    Scenario(
+        "serve-sqlite",
+        "64 callers, 1,000 workflows, SQLite: in process and over HTTP",
+        (
+            Contender(OURS, "ours_stored:sqlite_many"),
+            Contender(SERVED, "served:sqlite"),
+            Contender(BY_HAND, "served:nothing"),
+        ),
+        floor=OURS,
+        in_picture=False,
+    ),
+    Scenario(
+        "serve-postgres",
+        "64 callers, 1,000 workflows, PostgreSQL: in process and over HTTP",
+        (
+            Contender(OURS, "ours_postgres:many"),
+            Contender(SERVED, "served:postgres"),
+            Contender(BY_HAND, "served:nothing"),
+        ),
+        floor=OURS,
+        needs_server=True,
+        in_picture=False,
+    ),
+)
+
+SCENARIOS: tuple[Scenario, ...] = (*IN_MEMORY, *ON_SQLITE, *OF_SIZE, *ON_POSTGRES, *OVER_HTTP)
