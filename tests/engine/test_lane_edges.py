@@ -19,7 +19,7 @@ from statewright import (
     WorkflowExecutor,
     WorkflowSnapshot,
 )
-from statewright._engine import mailbox
+from statewright._engine import lane
 from tests.engine.counter import Add, Begin, Counter, Pause, counters, user
 from tests.engine.held_store import HeldStore, settled
 from tests.model.test_snapshot import snapshot as snapshot_of
@@ -352,7 +352,7 @@ async def test_a_save_that_is_not_async_is_an_unknown_outcome() -> None:
 
 async def test_the_size_of_a_fold_counts_commands_and_events(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fold is closed by how much is saved, not only by how much is in the state."""
-    monkeypatch.setattr(mailbox, "MAX_CHARACTERS", 4_000)
+    monkeypatch.setattr(lane, "MAX_CHARACTERS", 4_000)
     store = HeldStore()
     executor = await begun(store)
     store.holds = True

@@ -23,7 +23,8 @@ from statewright import (
     Success,
     WorkflowExecutor,
 )
-from statewright._engine.mailbox import Call, Lane
+from statewright._engine.fold import Call
+from statewright._engine.lane import Lane
 from statewright.testing import Operation, check_linearizable
 from tests.engine.counter import Add, Begin, Counter, Full, counters
 

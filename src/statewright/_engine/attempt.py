@@ -39,7 +39,9 @@ from ..errors import (
     UnexpectedError,
     settle,
 )
-from .mailbox import Lane, Lanes, Standing
+from .fold import Standing
+from .lane import Lane
+from .lanes import Lanes
 from .nesting import ActiveCall, executing
 from .ports import IdempotentStore, RecordedAnswer, StoredWorkflow, TimerStore
 from .reading import read

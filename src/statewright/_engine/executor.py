@@ -28,7 +28,9 @@ from ..errors import (
     settle,
 )
 from .attempt import Attempt, Decided, Parts
-from .mailbox import Call, Lane, Lapsed, Standing, lanes_of
+from .fold import Call, Lapsed, Standing
+from .lane import Lane
+from .lanes import lanes_of
 from .nesting import executing, is_reentrant
 from .ports import DueTimer, ErasingStore, Fence, HistoryStore, StoreAdapter
 from .reading import check_stored, read

@@ -111,6 +111,12 @@ class NewCommit:
         """The workflow's version after this commit."""
         return self.snapshot.version
 
+    @property
+    def size(self) -> int:
+        """About how many characters of data it holds."""
+        command = 0 if self.command is None else len(self.command.text)
+        return len(self.snapshot.text) + command + sum(len(event.text) for event in self.events)
+
     def at(self, position: int) -> Commit:
         """Return the commit as it is once a position was given to it."""
         return Commit(

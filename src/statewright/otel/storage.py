@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from opentelemetry import trace
 
-from .._engine.mailbox import Lanes
+from .._engine.lanes import Lanes
 from .._engine.ports import BatchingStore, SaveOptions, StoredWorkflow
 from .measure import Instruments, fail, is_new
 from .name import (

@@ -21,7 +21,7 @@ from statewright import (
     UnexpectedError,
     WorkflowExecutor,
 )
-from statewright._engine import mailbox
+from statewright._engine import lane, lanes
 
 from .counter import Add, Begin, Counter, Full, Pause, Relay, counters, user
 from .held_store import HeldStore, settled
@@ -202,7 +202,7 @@ async def test_a_key_is_known_within_its_fold() -> None:
 @pytest.mark.parametrize("cap", ["MAX_CHARACTERS", "MAX_SECONDS"])
 async def test_a_fold_is_capped(cap: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fold closes at its cap of data or of time, and goes on with the next."""
-    monkeypatch.setattr(mailbox, cap, 0)
+    monkeypatch.setattr(lane, cap, 0)
     store = HeldStore()
     executor = await begun(store)
     store.holds = True
@@ -219,7 +219,7 @@ async def test_a_fold_is_capped(cap: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 async def test_a_fold_is_capped_by_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fold takes at most so many commands."""
-    monkeypatch.setattr(mailbox, "MAX_COMMANDS", 4)
+    monkeypatch.setattr(lanes, "MAX_COMMANDS", 4)
     store = HeldStore()
     executor = await begun(store)
     store.holds = True

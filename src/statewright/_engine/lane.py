@@ -8,142 +8,35 @@ empty, a cap is reached, or a handler suspends. While a fold is being saved newc
 from __future__ import annotations
 
 import asyncio
-import copy
 import random
-import weakref
-from collections import OrderedDict, deque
-from collections.abc import Awaitable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from .._model.commit import NewCommit
-from .._model.snapshot import WorkflowSnapshot, born
+from .._model.snapshot import born
 from .._model.timer import SetTimer, TimerWrite
-from ..errors import (
-    ConcurrencyConflictError,
-    ExecutionError,
-    InvalidDataError,
-    LeaseLostError,
-    OutcomeUnknownError,
-    StoreError,
-    UnexpectedError,
-    settle,
-)
+from ..errors import ConcurrencyConflictError, ExecutionError, InvalidDataError, LeaseLostError, StoreError, settle
+from .fold import Call, Entry, Fold, Lapsed, Standing
 from .nesting import ActiveCall, closes_circle, executing, waiting_for
-from .ports import Fence, FoldingStore, SaveOptions, StoreAdapter, StoredWorkflow
+from .ports import Fence, SaveOptions
 from .reading import check_stored, read
+from .refusal import circle, save_failure, twin
 
 if TYPE_CHECKING:
     from .._model.workflow import Workflow
+    from .lanes import Lanes
 
-MAX_COMMANDS: Final = 256
 MAX_CHARACTERS: Final = 1_000_000
 MAX_SECONDS: Final = 0.01
-"""A fold is closed at whichever comes first: so many commands, so much data, so long on the event loop."""
-
-MAX_REMEMBERED: Final = 1000
-"""How many idle workflows of a store are remembered, where the store lets them be."""
-_MAX_REMEMBERED_CHARACTERS: Final = 20_000
+"""A fold is closed at whichever comes first: so much data, so long on the event loop, or `Lanes.max_commands`."""
 
 _FIRST_BACKOFF: Final = 0.0005
 _LAST_BACKOFF: Final = 0.004
 
-
-class Standing:
-    """A workflow as the next command finds it: stored, or about to be."""
-
-    workflow: Workflow[Any, Any, Any, Any] | None = None
-    """What an executor made of the snapshot, for the next one that would make the same."""
-
-    has_timers: bool = False
-    """Whether a timer was ever set."""
-    is_remembered: bool = False
-    """Whether it outlived its lane: it may be out of date, so that only an accepted save may rest on it."""
-
-    def __init__(self, snapshot: WorkflowSnapshot | None, version: int, commit_id: str | None, read_at: int) -> None:
-        self.snapshot = snapshot
-        self.version = version
-        self.commit_id = commit_id
-        self.read_at = read_at
-        """The lane's tick at which reading it, or saving it, began."""
-
-    @classmethod
-    def of(cls, stored: StoredWorkflow | None, read_at: int) -> Standing:
-        """Return the standing of what a store holds."""
-        if stored is None:
-            return cls(None, 0, None, read_at)
-        standing = cls(stored.snapshot, stored.version, stored.commit_id, read_at)
-        standing.has_timers = stored.has_timers
-        return standing
-
-    def stored(self) -> StoredWorkflow | None:
-        """Return it as middleware sees it."""
-        return None if self.snapshot is None else StoredWorkflow(self.snapshot, self.version, self.commit_id)
-
-
-class Call:
-    """One command in a lane."""
-
-    attempts: int = 0
-    wake: asyncio.Future[None] | None = None
-    outcome: asyncio.Future[None] | None = None
-    verdict: Any = None
-    """The final answer: a result, or an `ExecutionError` that stands in its place."""
-    again: bool = False
-    """The decision fell with the save that it rested on."""
-    conflict: ConcurrencyConflictError | None = None
-    """The race that was lost last, until somebody was told."""
-    doom: ExecutionError | None = None
-    """How the save failed on which the running decision rests; `_AGAIN` for a lost race."""
-    is_gone: bool = False
-    """The caller gave up waiting."""
-
-    fence: Fence | None = None
-    """The lease under which a worker sent the command."""
-    active: ActiveCall | None = None
-    """The call as those that it makes see it, while it is being decided."""
-
-    def __init__(self, arrived: int, retries: int, expected_version: int | None) -> None:
-        self.arrived = arrived
-        self.retries = retries
-        self.expected_version = expected_version
-
-
-class Entry(NamedTuple):
-    """What was decided for a call: a commit, or an answer that rests on the commits before it."""
-
-    call: Call
-    answer: Any
-    commit: NewCommit | None
-
-
-class Fold:
-    """Decisions that are saved together."""
-
-    characters: int = 0
-    opened: float | None = None
-    """When the lane first asked whether it was full."""
-    ticked: int = 0
-    """The lane's tick at which saving it began."""
-
-    def __init__(self, standing: Standing) -> None:
-        self.standing = standing
-        """What the first of them was decided on."""
-        self.entries: list[Entry] = []
-        self.commits: list[NewCommit] = []
-
-    def fences(self) -> tuple[Fence, ...]:
-        """Return the leases under which its commits were sent."""
-        found = {entry.call.fence for entry in self.entries if entry.commit is not None}
-        return tuple(fence for fence in found if fence is not None)
-
-
-class Lapsed(Exception):  # noqa: N818 - nothing is wrong
-    """The decision fell: decide again."""
-
-
 _AGAIN: Final = ExecutionError()
-_identity: Final = id  # methods below have arguments of this name
+_UNREAD: Final = object()
 
 
 class Lane:
@@ -204,7 +97,7 @@ class Lane:
             if executing.get() is None:
                 await call.wake
             elif closes_circle(self):
-                raise _circle(self.id)
+                raise circle(self.id)
             else:
                 with waiting_for(self):
                     await call.wake
@@ -245,7 +138,7 @@ class Lane:
         fold.entries.append(Entry(call, answer, commit))
         fold.commits.append(commit)
         if self._queue:  # else it is saved at once
-            fold.characters += _size(commit)
+            fold.characters += commit.size
         standing = self._standing = Standing(commit.snapshot, commit.snapshot.version, commit.id, before.read_at)
         standing.workflow = after
         if before.has_timers or commit.timers:
@@ -609,117 +502,5 @@ class Lane:
         self._continue()
 
 
-_UNREAD: Final = object()
-
-
-class Lanes:
-    """The lanes of one store instance; executors over the same store share them."""
-
-    def __init__(self, store: StoreAdapter) -> None:
-        self.store = store
-        folding = store if isinstance(store, FoldingStore) else None
-        self._folding: FoldingStore | None = folding
-        self.is_bound: bool = bool(getattr(store, "bound", False))
-        self.max_commands = MAX_COMMANDS if folding is not None and not self.is_bound else 1
-        self.keeps_standing = self.max_commands > 1
-        """Whether a command may rest on what was saved last; a user's own two methods are asked each time."""
-        self._lanes: dict[tuple[int, str], Lane] = {}
-        self._remembers = self.max_commands > 1 and bool(getattr(store, "is_cacheable", False))
-        self._remembered: OrderedDict[str, Standing] = OrderedDict()
-
-    def enter(self, id: str) -> Lane:
-        """Return the lane of a workflow on the running loop."""
-        loop = asyncio.get_running_loop()
-        key = (_identity(loop), id)
-        lane = self._lanes.get(key)
-        if lane is None or lane._loop is not loop:
-            lane = self._lanes[key] = Lane(self, loop, id)
-            if self._remembers:
-                lane._standing = self._remembered.pop(id, None)
-        return lane
-
-    def drop(self, lane: Lane) -> None:
-        """Forget a lane that nobody is in."""
-        key = (_identity(lane._loop), lane.id)
-        if self._lanes.get(key) is lane:
-            del self._lanes[key]
-        if self._remembers and lane._standing is not None:
-            self._remember(lane.id, lane._standing)
-
-    def _remember(self, id: str, standing: Standing) -> None:
-        """Keep what an idle lane read or saved last, so that the next command needs no load."""
-        if standing.commit_id is None or standing.snapshot is None:
-            return
-        if len(standing.snapshot.text) > _MAX_REMEMBERED_CHARACTERS:
-            return
-        standing.is_remembered = True
-        standing.read_at = -1
-        self._remembered[id] = standing
-        if len(self._remembered) > MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
-
-    def load(self, id: str) -> Awaitable[StoredWorkflow | None]:
-        """Read a workflow."""
-        return self.store.load(id)
-
-    def submit(self, options: SaveOptions) -> asyncio.Future[None]:
-        """Begin a save that nobody's cancellation stops."""
-        if self._folding is not None:
-            return self._folding.submit(options)
-        return asyncio.ensure_future(self.store.save(options))
-
-    def may_retry(self, conflict: ConcurrencyConflictError) -> bool:
-        """Return whether a lost race may be decided again: above READ COMMITTED the caller's transaction may not."""
-        return not (self.is_bound and conflict.actual_version is None)
-
-
-_KNOWN: weakref.WeakValueDictionary[int, Lanes] = weakref.WeakValueDictionary()
-
-
-def lanes_of(store: StoreAdapter) -> Lanes:
-    """Return the lanes of a store instance."""
-    # Keyed by identity, because a store need be neither hashable nor weakly referable; a `Lanes` holds its store, so
-    # that the identity cannot be another's while the entry lives.
-    lanes = _KNOWN.get(id(store))
-    if lanes is None or lanes.store is not store:
-        lanes = _KNOWN[id(store)] = Lanes(store)
-    return lanes
-
-
-# --- failures ------------------------------------------------------------------------------------------------------
-
-
 def _exception_of(done: asyncio.Future[None]) -> BaseException | None:
     return asyncio.CancelledError() if done.cancelled() else done.exception()
-
-
-def _size(commit: NewCommit) -> int:
-    command = 0 if commit.command is None else len(commit.command.text)
-    return len(commit.snapshot.text) + command + sum(len(event.text) for event in commit.events)
-
-
-def _circle(id: str) -> UnexpectedError:
-    return UnexpectedError(
-        f"workflow {id!r} is being executed by a call that waits for the one that now executes it; "
-        "send one of the commands after the other"
-    )
-
-
-def save_failure(id: str, raised: BaseException) -> StoreError:
-    """Return the error that stands for what a save raised."""
-    if isinstance(raised, StoreError):
-        settle(raised)
-        return raised
-    error = OutcomeUnknownError(
-        f"workflow {id!r}: the store raised {type(raised).__name__} from save, which does not say whether it happened"
-    )
-    error.__cause__ = raised
-    return error
-
-
-def twin(error: ExecutionError) -> Any:
-    """Return a copy of an error, so that no two callers raise the same object."""
-    settle(error)
-    copied = copy.copy(error)
-    copied.__dict__.pop("current", None)
-    return copied if isinstance(copied, ExecutionError) else UnexpectedError(str(error))

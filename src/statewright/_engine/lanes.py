@@ -1,0 +1,96 @@
+"""All lanes of one store, and what is remembered of the workflows that nobody executes now."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import OrderedDict
+from collections.abc import Awaitable
+from typing import Final
+
+from ..errors import ConcurrencyConflictError
+from .fold import Standing
+from .lane import Lane
+from .ports import FoldingStore, SaveOptions, StoreAdapter, StoredWorkflow
+
+MAX_COMMANDS: Final = 256
+"""How many commands a fold holds."""
+MAX_REMEMBERED: Final = 1000
+"""How many idle workflows of a store are remembered, where the store lets them be."""
+_MAX_REMEMBERED_CHARACTERS: Final = 20_000
+
+_identity: Final = id  # methods below have arguments of this name
+
+
+class Lanes:
+    """The lanes of one store instance; executors over the same store share them."""
+
+    def __init__(self, store: StoreAdapter) -> None:
+        self.store = store
+        folding = store if isinstance(store, FoldingStore) else None
+        self._folding: FoldingStore | None = folding
+        self.is_bound: bool = bool(getattr(store, "bound", False))
+        self.max_commands = MAX_COMMANDS if folding is not None and not self.is_bound else 1
+        self.keeps_standing = self.max_commands > 1
+        """Whether a command may rest on what was saved last; a user's own two methods are asked each time."""
+        self._lanes: dict[tuple[int, str], Lane] = {}
+        self._remembers = self.max_commands > 1 and bool(getattr(store, "is_cacheable", False))
+        self._remembered: OrderedDict[str, Standing] = OrderedDict()
+
+    def enter(self, id: str) -> Lane:
+        """Return the lane of a workflow on the running loop."""
+        loop = asyncio.get_running_loop()
+        key = (_identity(loop), id)
+        lane = self._lanes.get(key)
+        if lane is None or lane._loop is not loop:
+            lane = self._lanes[key] = Lane(self, loop, id)
+            if self._remembers:
+                lane._standing = self._remembered.pop(id, None)
+        return lane
+
+    def drop(self, lane: Lane) -> None:
+        """Forget a lane that nobody is in."""
+        key = (_identity(lane._loop), lane.id)
+        if self._lanes.get(key) is lane:
+            del self._lanes[key]
+        if self._remembers and lane._standing is not None:
+            self._remember(lane.id, lane._standing)
+
+    def _remember(self, id: str, standing: Standing) -> None:
+        """Keep what an idle lane read or saved last, so that the next command needs no load."""
+        if standing.commit_id is None or standing.snapshot is None:
+            return
+        if len(standing.snapshot.text) > _MAX_REMEMBERED_CHARACTERS:
+            return
+        standing.is_remembered = True
+        standing.read_at = -1
+        self._remembered[id] = standing
+        if len(self._remembered) > MAX_REMEMBERED:
+            self._remembered.popitem(last=False)
+
+    def load(self, id: str) -> Awaitable[StoredWorkflow | None]:
+        """Read a workflow."""
+        return self.store.load(id)
+
+    def submit(self, options: SaveOptions) -> asyncio.Future[None]:
+        """Begin a save that nobody's cancellation stops."""
+        if self._folding is not None:
+            return self._folding.submit(options)
+        return asyncio.ensure_future(self.store.save(options))
+
+    def may_retry(self, conflict: ConcurrencyConflictError) -> bool:
+        """Return whether a lost race may be decided again: above READ COMMITTED the caller's transaction may not."""
+        return not (self.is_bound and conflict.actual_version is None)
+
+
+_KNOWN: weakref.WeakValueDictionary[int, Lanes] = weakref.WeakValueDictionary()
+
+
+def lanes_of(store: StoreAdapter) -> Lanes:
+    """Return the lanes of a store instance."""
+    # Keyed by identity, because a store need be neither hashable nor weakly referable; a `Lanes` holds its store, so
+    # that the identity cannot be another's while the entry lives.
+    lanes = _KNOWN.get(id(store))
+    if lanes is None or lanes.store is not store:
+        lanes = _KNOWN[id(store)] = Lanes(store)
+    return lanes
