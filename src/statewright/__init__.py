@@ -34,6 +34,7 @@ from ._engine.worker import Worker
 from ._mark import ServerOnly
 from ._model.commit import Commit, NewCommit, RecordedMessage, WorkflowCommit
 from ._model.context import Context, ContextKey, Execution
+from ._model.difference import Change, differences
 from ._model.middleware import CallNext, Middleware
 from ._model.migration import Migrations
 from ._model.observer import Observer
@@ -72,6 +73,7 @@ __all__ = [
     "BatchingStore",
     "CallNext",
     "Catalog",
+    "Change",
     "Clock",
     "Commit",
     "CommitLog",
@@ -142,6 +144,7 @@ __all__ = [
     "WorkflowExecutor",
     "WorkflowRouter",
     "WorkflowSnapshot",
+    "differences",
     "errors",
     "migrate",
 ]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
+from statewright.stores.sqlite import SQLiteStore
 
 from .conftest import Run
 
@@ -102,6 +106,41 @@ def test_history_as_json(run: Run, orders: Path) -> None:
     assert commits[1]["command"] == {"type": "Place", "data": {}}
     assert commits[1]["events"] == [{"type": "OrderPlaced", "data": {"customer": "Ada", "total": "17.90"}}]
     assert commits[1]["idempotency_key"] == "place"
+
+
+def test_history_with_differences(run: Run, orders: Path) -> None:
+    """With `--diff` each row is followed by what its command changed; the version before the first row is looked up."""
+    lines = run("history", "order-1", "--diff", "--after", "1").stdout.splitlines()
+
+    assert lines[1].startswith("2 ")
+    assert lines[2] == '  + data.lines[0] = {"article": "mug", "quantity": 2, "unit_price": "8.95"}'
+    assert lines[3].startswith("3 ")
+    assert lines[4] == '  ~ state = "Basket" -> "Placed"'
+    assert not any(line.startswith("  ") for line in run("history", "order-1").stdout.splitlines())
+
+
+def test_history_with_differences_as_json(run: Run, orders: Path) -> None:
+    """In JSON each commit has its changes; the first one added everything."""
+    first, second, *_ = json.loads(run("history", "order-1", "--diff", "--json").stdout)
+
+    assert {"kind": "added", "path": ["data", "customer"], "after": "Ada"} in first["changes"]
+    assert {"kind": "added", "path": ["state"], "after": "Basket"} in first["changes"]
+    assert [change["path"] for change in second["changes"]] == [["data", "lines", 0]]
+    assert "changes" not in json.loads(run("history", "order-1", "--json").stdout)[0]
+
+
+def test_history_after_pruning(run: Run, orders: Path) -> None:
+    """Where the version before is not kept any more, that is said instead of differences."""
+    asyncio.run(_prune(orders))
+
+    assert "  (the version before is not kept any more)" in run("history", "order-1", "-d").stdout.splitlines()
+    [last] = json.loads(run("history", "order-1", "-d", "--json").stdout)
+    assert (last["version"], last["changes"]) == (4, None)
+
+
+async def _prune(path: Path) -> None:
+    async with SQLiteStore(path) as store:
+        assert await store.prune(older_than=timedelta(microseconds=1)) == 3
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Any
 
 import typer
@@ -32,21 +33,35 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table; in a terminal the last column gives way, elsewhere nothing is cut off."""
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], notes: Sequence[Iterable[str]] = ()) -> None:
+    """Print a table; in a terminal the last column gives way, elsewhere nothing is cut off.
+
+    Args:
+        columns: What stands above them.
+        rows: The cells.
+        notes: Lines to print below each row; none if not given.
+    """
     out = console()
     cells = list(rows)
     widths = [max(map(cell_len, column)) + _GAP for column in zip(columns, *cells, strict=True)][:-1]
     room = max(out.width - sum(widths), _GAP)
-    for row in (columns, *cells) if any(columns) else cells:
-        first = "".join(set_cell_size(cell, width) for cell, width in zip(row, widths, strict=False))
-        last = row[-1] if cell_len(row[-1]) <= room else f"{set_cell_size(row[-1], room - 1)}…"
-        out.print(Text((first + last).rstrip(), style="bold" if row is columns else ""), soft_wrap=True)
+    if any(columns):
+        out.print(Text(_line(columns, widths, room), style="bold"), soft_wrap=True)
+    for row, lines in zip_longest(cells, notes, fillvalue=()):
+        out.print(Text(_line(row, widths, room)), soft_wrap=True)
+        for line in lines:
+            out.print(Text(f"{' ' * _GAP}{line}"), soft_wrap=True)
 
 
-def print_commits(commits: Iterable[Commit]) -> None:
-    """Print what happened to a workflow as a table."""
-    print_table(("VERSION", "TIME", "STATE", "EVENTS", "COMMAND"), [_row(commit) for commit in commits])
+def _line(row: Sequence[str], widths: Sequence[int], room: int) -> str:
+    first = "".join(set_cell_size(cell, width) for cell, width in zip(row, widths, strict=False))
+    last = row[-1] if cell_len(row[-1]) <= room else f"{set_cell_size(row[-1], room - 1)}…"
+    return (first + last).rstrip()
+
+
+def print_commits(commits: Iterable[Commit], notes: Sequence[Iterable[str]] = ()) -> None:
+    """Print what happened to a workflow as a table, with lines below each commit."""
+    print_table(("VERSION", "TIME", "STATE", "EVENTS", "COMMAND"), [_row(commit) for commit in commits], notes)
 
 
 def _row(commit: Commit) -> tuple[str, ...]:

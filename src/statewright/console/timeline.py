@@ -7,9 +7,9 @@ from typing import Any
 from .._engine.executor import WorkflowExecutor
 from .._engine.ports import CommitLog, ReaderStore
 from .._model.commit import WorkflowCommit
+from .._model.difference import data_differences
 from .._model.visibility import client_commit
 from ..errors import RestoreError
-from .difference import differences
 
 MOST = 50
 """So many commits at once."""
@@ -30,7 +30,9 @@ async def timeline(executor: WorkflowExecutor[Any], id: str, *, after: int, limi
     before = await _data(executor, id, commits[0].version - 1) if commits else None
     for commit in commits:
         data = await _data(executor, id, commit.version)
-        changes = None if before is None or data is None else [each.to_dict() for each in differences(before, data)]
+        changes = (
+            None if before is None or data is None else [each.to_dict() for each in data_differences(before, data)]
+        )
         found.append({**_seen(executor, commit), "changes": changes})
         before = data
     return found

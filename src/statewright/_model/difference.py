@@ -1,4 +1,4 @@
-"""What is different between two versions of a workflow's data."""
+"""What is different between two versions of a workflow."""
 
 from __future__ import annotations
 
@@ -6,20 +6,33 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from .workflow import Workflow
+
+if TYPE_CHECKING:
+    from .snapshot import WorkflowSnapshot
 
 Path: TypeAlias = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference."""
+    """One difference, between JSON data and JSON data.
+
+    `str(change)` says it in a line: `~ data.lines[0].quantity = 1 -> 2`.
+    """
 
     kind: Literal["added", "removed", "changed"]
     path: Path
-    """In the newer data; of what was removed, in the older."""
+    """Keys and indexes, in the newer version; of what was removed, in the older."""
     before: Any = None
     after: Any = None
+
+    def __str__(self) -> str:
+        sides = {"added": [self.after], "removed": [self.before], "changed": [self.before, self.after]}[self.kind]
+        values = " -> ".join(json.dumps(value, ensure_ascii=False) for value in sides)
+        return f"{_SIGNS[self.kind]} {_place(self.path)} = {values}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the change as JSON-safe data, without the side that there is none of."""
@@ -31,11 +44,43 @@ class Change:
         return facts
 
 
-def differences(before: Any, after: Any) -> list[Change]:
-    """Return what is different, in the order of the newer data; nothing for equal data.
+_SIGNS: Final = {"added": "+", "removed": "-", "changed": "~"}
 
-    Objects are compared key by key. Lists are aligned first, so that one item more at the front is one change.
+
+def _place(path: Path) -> str:
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return "".join(steps).removeprefix(".")
+
+
+def differences(
+    before: Workflow[Any, Any, Any, Any] | WorkflowSnapshot | None,
+    after: Workflow[Any, Any, Any, Any] | WorkflowSnapshot | None,
+) -> list[Change]:
+    """Return what is different between two versions of a workflow, in the order of the newer one.
+
+    ```python
+    differences(await orders.at(id, 2), await orders.at(id, 5))
+    ```
+
+    State and data are compared, in their stored form, server-only fields included; a path begins with `state` or
+    `data`. Objects are compared key by key. Lists are aligned first, so that one item more at the front is one change.
+
+    Args:
+        before: The older version; `None` for the time before there was one.
+        after: The newer version.
     """
+    return data_differences(_form(before), _form(after))
+
+
+def _form(version: Workflow[Any, Any, Any, Any] | WorkflowSnapshot | None) -> dict[str, Any]:
+    if version is None:
+        return {"data": {}}
+    snapshot = version.to_snapshot() if isinstance(version, Workflow) else version
+    return {"state": snapshot.state, "data": snapshot.data}
+
+
+def data_differences(before: Any, after: Any) -> list[Change]:
+    """Return what is different between two pieces of JSON data; nothing for equal data."""
     return list(_compare(before, after, ()))
 
 
