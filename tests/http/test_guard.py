@@ -222,6 +222,23 @@ async def test_a_bug_of_the_applications_own_is_a_problem() -> None:
     assert "planted" not in response.text
 
 
+async def test_dependencies_can_be_overridden() -> None:
+    """An application's dependencies give way to its overrides, as everywhere in FastAPI."""
+    from fastapi import Depends, HTTPException
+
+    def nobody() -> None:
+        raise HTTPException(403)
+
+    app = create_app([shop()], console=False, dependencies=[Depends(nobody)])
+    async with asked(app) as client:
+        refused = [(await client.get(path)).status_code for path in ("/order", "/_/dead-letters", "/healthz")]
+        app.dependency_overrides[nobody] = lambda: None
+        listed = await client.get("/order")
+
+    assert refused == [403, 403, 200]
+    assert listed.status_code == 200
+
+
 def test_applications_are_wired_rightly() -> None:
     """What cannot be served is said where the application is made."""
     store = MemoryStore()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query
-from fastapi.params import Depends as Dependency
 from starlette.responses import Response
 
 from .._engine.executor import WorkflowExecutor
@@ -21,6 +20,10 @@ from .view import Json, letter_body, next_link, reader_body
 LetterId = Annotated[str, Path(min_length=1, max_length=255, description="The dead letter's id.")]
 
 
+PLACE: Final[dict[str, Any]] = {"prefix": "/_", "tags": ["desk"], "route_class": ProblemRoute}
+"""How the router is made that the desk is added to."""
+
+
 class Desk:
     """The routes below `/_`.
 
@@ -33,9 +36,8 @@ class Desk:
         self._store = store
         self._definitions = {each._definition.name: each._definition for each in executors}
 
-    def routes(self, dependencies: Sequence[Dependency]) -> APIRouter:
-        """Return the routes."""
-        router = APIRouter(prefix="/_", tags=["desk"], dependencies=list(dependencies), route_class=ProblemRoute)
+    def add_routes(self, router: APIRouter) -> APIRouter:
+        """Add the routes to a router that is made as `PLACE` says."""
         problems = openapi.problems(422, 501, 503)
         letters = openapi.answer("Dead letters, by id.", openapi.array(openapi.LETTER))
         readers = openapi.answer("How far reactors and publishers have read.", openapi.array(openapi.READER))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from starlette._utils import get_route_path
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,12 +24,12 @@ POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-_HEADERS: Final = {
-    "content-security-policy": POLICY,
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
-}
+_HEADERS: Final = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _MOST: Final = 4096
@@ -76,7 +77,7 @@ class Guard:
 
     async def _refuse(self, request: Request) -> Response | None:
         headers = request.headers
-        if self._is_local and _host(headers) not in _LOOPBACK:
+        if self._is_local and _host(headers.get("host", "")) not in _LOOPBACK:
             return _forbidden("this server answers to loopback names only; start it with a token for others")
         if request.method not in _SAFE and _is_from_elsewhere(headers):
             return _forbidden("a page of another site may change nothing here")
@@ -142,9 +143,10 @@ async def _shown_token(request: Request) -> str:
     return parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0].strip()
 
 
-def _host(headers: Headers) -> str | None:
+@lru_cache(maxsize=64)
+def _host(sent: str) -> str | None:
     try:
-        return urlsplit(f"//{headers.get('host', '')}").hostname
+        return urlsplit(f"//{sent}").hostname
     except ValueError:
         return None
 
@@ -165,9 +167,9 @@ def _forbidden(detail: str) -> Problem:
 def _with_headers(send: Send) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
-                headers.setdefault(name, value)
+            headers = list(message.get("headers", ()))
+            given = {name.lower() for name, _ in headers}
+            message = {**message, "headers": [*headers, *(each for each in _HEADERS if each[0] not in given)]}
         await send(message)
 
     return sending

@@ -55,6 +55,8 @@ class _Prometheus:
         self._commands = prometheus.Counter(
             "statewright_commands", "Commands, by how they ended.", ("workflow", "command", "result"), **place
         )
+        self._children: dict[tuple[str, str, int], tuple[Any, Any]] = {}
+        """Counter and histogram by their labels, which would be looked up under a lock."""
         for executor in executors:
             executor.observe(_Counting(self._commands, executor))
 
@@ -78,8 +80,13 @@ class _Prometheus:
         # The route, never the path: ids are nobody's business here, and would be without number.
         route = getattr(scope.get("route"), "path_format", "")
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        self._requests.labels(method, route, status).inc()
-        self._seconds.labels(method, route).observe(seconds)
+        found = self._children.get((method, route, status))
+        if found is None:
+            found = self._requests.labels(method, route, status), self._seconds.labels(method, route)
+            self._children[method, route, status] = found
+        requests, times = found
+        requests.inc()
+        times.observe(seconds)
 
     async def page(self, request: Request) -> Response:  # noqa: ARG002 - Starlette passes it
         content = self._prometheus.generate_latest(self._registry)

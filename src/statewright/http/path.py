@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -21,10 +21,18 @@ _SPELLED: Final = "\ud801"
 class IdRoute(APIRoute):
     """A route that is found by the path as it was sent, so that `%2F` belongs to the id."""
 
+    @cached_property
+    def _end(self) -> str:
+        last = self.path_format.rpartition("/")[2]
+        return "" if last.startswith("{") else last
+
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Return whether the route serves a request, and what it found in the path."""
         if scope["type"] != "http":
             return super().matches(scope)
+        # Most routes are not the one: what a path ends with tells them apart at once, and whatever comes before it.
+        if not scope["path"].endswith(self._end):
+            return Match.NONE, {}
         match, found = super().matches({**scope, "path": _divided(scope)})
         if "path_params" in found:
             found["path_params"] = {name: _decoded(value) for name, value in found["path_params"].items()}

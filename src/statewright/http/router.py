@@ -84,16 +84,18 @@ def create_router(
         raise DefinitionError(f"create_router takes a WorkflowExecutor, found {type(executor).__name__}")
     if max_body < 1 or heartbeat <= 0:
         raise DefinitionError("create_router: max_body and heartbeat are above 0")
-    options = Options(actor, require_if_match, max_body, heartbeat)
-    return routes_of(executor, Feed(executor.store), options, dependencies)
+    router = APIRouter(dependencies=list(dependencies), **place_of(executor))
+    return add_routes(router, executor, Feed(executor.store), Options(actor, require_if_match, max_body, heartbeat))
 
 
-def routes_of(
-    executor: WorkflowExecutor[Any], feed: Feed, options: Options, dependencies: Sequence[Dependency]
-) -> APIRouter:
-    """Return the routes of one definition; definitions of one store may share a feed."""
+def place_of(executor: WorkflowExecutor[Any]) -> dict[str, Any]:
+    """Return how the router of a definition is made."""
     name = executor._definition.name
-    router = APIRouter(prefix=f"/{name}", tags=[name], dependencies=list(dependencies), route_class=ProblemRoute)
+    return {"prefix": f"/{name}", "tags": [name], "route_class": ProblemRoute}
+
+
+def add_routes(router: APIRouter, executor: WorkflowExecutor[Any], feed: Feed, options: Options) -> APIRouter:
+    """Add the routes of one definition to a router; definitions of one store may share a feed."""
     faces = _Faces(executor, feed, options)
     faces.add_fixed(router)
     faces.add_commands(router)
