@@ -32,21 +32,6 @@ MakeStore = Callable[..., PostgresStore]
 # --- how many statements -------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The statements that stores send, without the herald's occasional look whether anybody listens."""
-    statements: list[str] = []
-    execute = psycopg.AsyncRawCursor.execute
-
-    async def spy(self: Any, query: bytes, *args: Any, **kwargs: Any) -> Any:
-        if b"heard_until" not in query:
-            statements.append(query.decode())
-        return await execute(self, query, *args, **kwargs)
-
-    monkeypatch.setattr(psycopg.AsyncRawCursor, "execute", spy)
-    return statements
-
-
 def _keyed(options: SaveOptions, key: str) -> SaveOptions:
     return following(
         options, command=RecordedMessage("Pay", {"of": key}), idempotency_key=key, fingerprint=f'{{"of":"{key}"}}'
