@@ -30,6 +30,7 @@ from ._engine.ports import (
     TimerStore,
 )
 from ._engine.sync import SyncExecutor
+from ._engine.watching import RoleStatus
 from ._engine.worker import Worker
 from ._mark import ServerOnly
 from ._model.commit import Commit, NewCommit, RecordedMessage, WorkflowCommit
@@ -121,6 +122,7 @@ __all__ = [
     "RecordedMessage",
     "RestoreError",
     "Result",
+    "RoleStatus",
     "RoutingError",
     "SQLiteStore",
     "SaveOptions",

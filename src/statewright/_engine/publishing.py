@@ -71,4 +71,5 @@ class PublisherRole:
                 _log.exception("publisher failed", extra={"publisher": self.name, "position": commit.position})
                 return True
             self._published.add(commit.id)
+            self._tools.acted(self.name, 1)
         return False

@@ -143,6 +143,7 @@ class ReactorRole:
         finally:
             if batch.done:
                 await tools.store.finish_deliveries(batch.done, fence)
+                tools.acted(self.name, len(batch.done))
         return bool(due)
 
     async def _deliver_source(self, deliveries: Sequence[Delivery], fence: Fence, batch: _Batch) -> None:

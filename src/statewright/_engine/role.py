@@ -31,6 +31,8 @@ class Toolbox:
     clock: Callable[[], datetime] | None
     retries: int
     backoff: timedelta
+    acted: Callable[[str, int], None]
+    """Notes that something was done in a role: so many timers, deliveries or commits."""
 
     def now(self) -> datetime | None:
         """Return the present of the worker's own clock; `None` for the store's."""

@@ -39,6 +39,8 @@ class TimerRole:
         metadata = {"timer": timer.key}
         result = await self._executor._deliver(timer.workflow_id, timer.command, fence, timer=timer, metadata=metadata)
         store, attempts = self._tools.store, timer.attempts + 1
+        if isinstance(result, Success):
+            self._tools.acted(self.name, 1)
         if result is TIMER_GONE or isinstance(result, Success):
             return
         error = result.error

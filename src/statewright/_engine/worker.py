@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 from .._model.commit import new_id
 from .._model.reactor import Reactors
@@ -19,6 +20,7 @@ from .publishing import PublisherRole
 from .reactors import ReactorRole
 from .role import Role, Toolbox
 from .timers import TimerRole
+from .watching import Watch, WorkerObserver
 
 _log = logging.getLogger("statewright.worker")
 
@@ -74,7 +76,9 @@ class Worker:
         self._lease = lease
         self._poll = poll
         self._owner = new_id()
-        tools = Toolbox(store, by_name, clock, retries, backoff)
+        self._clock = clock
+        self._watches: list[Watch] = []
+        tools = Toolbox(store, by_name, clock, retries, backoff, self._acted)
         timers = [TimerRole(tools, name) for name in by_name]
         deciding = [ReactorRole(tools, reactor) for reactor in reactors or ()]
         self._publishers: list[Any] = list(publishers)
@@ -95,6 +99,35 @@ class Worker:
         """What it does: `timers:<definition>`, `reactor:<name>`, `publisher:<name>`."""
         return tuple(role.name for role in self._roles)
 
+    def observe(self, observer: WorkerObserver, *, every: timedelta = timedelta(seconds=5)) -> Self:
+        """Have somebody told what this worker does, and how far it is behind in the roles that it holds.
+
+        ```python
+        worker.observe(lambda statuses: print(*statuses))
+        ```
+
+        Args:
+            observer: Called with a list of `RoleStatus`; with an empty one when the worker has stopped. One that raises
+                is logged and changes nothing.
+            every: How long to wait in between. `run_until_idle` tells once, at its end.
+
+        Returns:
+            The worker.
+
+        Raises:
+            DefinitionError: It cannot be called, or would be told without a pause.
+        """
+        if not callable(observer) or inspect.iscoroutinefunction(observer):
+            raise DefinitionError(f"an observer of a worker is a synchronous function, found {observer!r}")
+        if every <= timedelta():
+            raise DefinitionError(f"every is a timedelta above zero, found {every!r}")
+        self._watches.append(Watch(self._store, self._clock, observer, every))
+        return self
+
+    def _acted(self, role: str, count: int) -> None:
+        for watch in self._watches:
+            watch.note(role, count)
+
     # --- running ---------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -112,6 +145,7 @@ class Worker:
         stopping = asyncio.Event()
         tasks = [asyncio.create_task(self._keep_leases(stopping))]
         tasks += [asyncio.create_task(self._serve(role, stopping)) for role in self._roles]
+        tasks += [asyncio.create_task(watch.run(lambda: self._fences)) for watch in self._watches]
         try:
             await asyncio.gather(*tasks)
         finally:
@@ -195,9 +229,13 @@ class Worker:
 
     async def _release(self) -> None:
         store: LeaseStore = self._store
+        for watch in self._watches:
+            await watch.tell(self._fences)
         fences, self._fences = list(self._fences.values()), {}
         with contextlib.suppress(StoreError):  # they run out by themselves
             await store.release_leases(fences)
+        for watch in self._watches:
+            watch.end()
 
     # --- one role --------------------------------------------------------------------------------------------------
 
