@@ -492,6 +492,69 @@ async def test_batch_sizes_are_measured(telemetry: Telemetry, alone: Any, file: 
     assert point.count < 20
 
 
+# --- workers -------------------------------------------------------------------------------------------------------
+
+
+def by_role(telemetry: Telemetry, name: str) -> dict[str, Any]:
+    return {dict(point.attributes)[otel.ATTR_ROLE]: point.value for point in telemetry.points(name)}
+
+
+def shipping() -> Reactors:
+    reactors = Reactors()
+
+    @reactors.on
+    def copy(event: Shipped, source: Source) -> Send:
+        return Send("order", f"copy-{source.workflow_id}", Add(item="one"))
+
+    return reactors
+
+
+class Press:
+    """A publisher that does not work."""
+
+    name = "press"
+
+    async def publish(self, commit: Any) -> None:
+        raise OSError("out of paper")
+
+
+async def test_workers_tell_what_they_do_and_how_far_they_are(telemetry: Telemetry, alone: Any) -> None:
+    """Throughput and lag of each role are measured, of all workers of the process together, while they hold it."""
+    store = MemoryStore()
+    orders = WorkflowExecutor(alone, store)
+    (await orders.execute("copy-o-1", Open())).unwrap()
+    for id in ("o-1", "o-2"):
+        (await orders.execute(id, Open())).unwrap()
+        (await orders.execute(id, Ship())).unwrap()
+    workers = [
+        Worker(store, [orders], reactors=shipping(), start=0),
+        Worker(store, publishers=[Press()], start=0),
+    ]
+    for worker in workers:
+        telemetry.instrument(telemetry.instrument(worker))
+        worker._watches[0]._every = 0.01
+    working = [asyncio.create_task(worker.run()) for worker in workers]
+    expected = [
+        {"timers:order": 0, "reactor:copy": 0, "publisher:press": 6},
+        {"timers:order": 0, "reactor:copy": 1, "publisher:press": 0},
+        {"timers:order": 0, "reactor:copy": 1, "publisher:press": 0},
+    ]
+    names = (otel.METRIC_WORKER_LAG, otel.METRIC_WORKER_UNDELIVERED, otel.METRIC_WORKER_ACTED)
+
+    async with asyncio.timeout(30):
+        while [by_role(telemetry, name) for name in names] != expected:  # noqa: ASYNC110 - the workers are the clock
+            await asyncio.sleep(0.01)
+    late = by_role(telemetry, otel.METRIC_WORKER_LATE)
+    assert late.pop("publisher:press") > 0
+    assert set(late.values()) == {0}
+
+    for each in working:
+        each.cancel()
+    await asyncio.wait(working)
+    assert by_role(telemetry, otel.METRIC_WORKER_LAG) == {}
+    assert by_role(telemetry, otel.METRIC_WORKER_ACTED) == expected[-1]
+
+
 # --- context that travels ------------------------------------------------------------------------------------------
 
 
@@ -636,8 +699,8 @@ async def test_without_an_sdk_nothing_changes(alone: Any) -> None:
 
 @pytest.mark.parametrize("target", [Order, MemoryStore(), None], ids=["class", "store", "nothing"])
 def test_something_else_is_refused(target: Any) -> None:
-    """Only executors and routers can be instrumented."""
-    with pytest.raises(DefinitionError, match="takes a WorkflowExecutor or a WorkflowRouter"):
+    """Only executors, routers and workers can be instrumented."""
+    with pytest.raises(DefinitionError, match="takes a WorkflowExecutor, a WorkflowRouter or a Worker"):
         instrument(target)
 
 
