@@ -11,6 +11,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,7 @@ from .._model.timer import SetTimer, TimerWrite
 from ..errors import ConcurrencyConflictError, ExecutionError, InvalidDataError, LeaseLostError, StoreError, settle
 from .fold import Call, Entry, Fold, Lapsed, Standing
 from .nesting import ActiveCall, closes_circle, executing, waiting_for
-from .ports import Fence, SaveOptions
+from .ports import Fence, Outcome, SaveOptions
 from .reading import check_stored, read
 from .refusal import circle, save_failure, twin
 
@@ -362,7 +363,10 @@ class Lane:
         try:
             saving = self._lanes.submit(options)
             if not saving.done():
-                saving.add_done_callback(lambda done: self._saved(fold, _exception_of(done)))
+                if isinstance(saving, Outcome):
+                    saving.listener = partial(self._saved, fold)
+                else:
+                    saving.add_done_callback(lambda done: self._saved(fold, _exception_of(done)))
                 return
             raised = _exception_of(saving)
         except Exception as error:  # noqa: BLE001 - a user's store may raise anything, and give no future

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from ..._engine.ports import SaveOptions, StoredWorkflow
+from ..._engine.ports import Outcome, SaveOptions, StoredWorkflow
 from ..._model.commit import new_id
 from ...errors import ConcurrencyConflictError, ExecutionError
 from .fault import unknown
@@ -23,7 +23,7 @@ class Entry:
     rows: list[EntryRow]
     agenda: AgendaRows | None
     """Timers and leases."""
-    outcome: asyncio.Future[None]
+    outcome: Outcome
     began: float
     is_unsettled: bool = False
     """It was sent, and the answer was lost: it may have happened, or happen yet."""
@@ -39,7 +39,7 @@ class Entry:
         """
         commit_id = options.commits[-1].id if options.commits else new_id()
         rows, agenda = encoded(options, commit_id), agenda_rows(options)
-        return cls(options, commit_id, rows, agenda, loop.create_future(), loop.time())
+        return cls(options, commit_id, rows, agenda, Outcome(loop=loop), loop.time())
 
     @property
     def id(self) -> str:
@@ -53,8 +53,7 @@ class Entry:
 
     def succeed(self) -> None:
         """Say that it was saved."""
-        if not self.outcome.done():
-            self.outcome.set_result(None)
+        self.outcome.settle()
 
     def lose(self, current: StoredWorkflow | None) -> None:
         """Say that somebody else was first."""
@@ -65,9 +64,7 @@ class Entry:
         self._fail(unknown(self.id, error.__cause__) if self.is_unsettled else error)
 
     def _fail(self, error: ExecutionError) -> None:
-        if not self.outcome.done():
-            self.outcome.set_exception(error)
-            self.outcome.exception()  # a caller that went away leaves nobody to look at it
+        self.outcome.settle(error)
 
 
 def conflict_of(options: SaveOptions, current: StoredWorkflow | None) -> ConcurrencyConflictError:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, Final
 
-from ..._engine.ports import SaveOptions
+from ..._engine.ports import Outcome, SaveOptions
 from ...errors import ExecutionError, StoreError
 from .row import SaveRows
 
@@ -50,7 +50,8 @@ class Save(Request):
     __slots__ = ("options", "rows")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, options: SaveOptions, rows: SaveRows) -> None:
-        super().__init__(loop)
+        self.loop = loop
+        self.future = Outcome(loop=loop)
         self.options = options
         self.rows = rows
 
@@ -119,7 +120,9 @@ def _settle(given: list[Answer]) -> None:
         future = request.future
         if future.done():  # its caller gave up
             continue
-        if error is None:
+        if isinstance(future, Outcome):
+            future.settle(error)
+        elif error is None:
             future.set_result(value)
         else:
             future.set_exception(error)
