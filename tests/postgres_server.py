@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -285,7 +286,19 @@ def _copied(programs: Path, target: Path) -> Path:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nobody is given by chance, so that it is still free when the server has been down for a while.
+
+    Below those that the kernel hands out to whoever asks for any port, or connects to somewhere.
+    """
+    while True:
+        port = random.randrange(10_000, max(20_000, _first_ephemeral_port()))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def _first_ephemeral_port() -> int:
+    try:
+        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError):
+        return 32_768

@@ -17,6 +17,7 @@ import pytest
 from statewright._engine.ports import SaveOptions, StoredWorkflow
 from statewright._model.commit import RecordedMessage
 from statewright._model.snapshot import WorkflowSnapshot
+from statewright._model.timer import SetTimer
 from statewright.errors import ConcurrencyConflictError, InvalidDataError, StoreUnavailableError
 from statewright.stores.postgres import PostgresStore
 from statewright.stores.postgres.link import Link
@@ -90,6 +91,34 @@ async def test_losers_cost_one_statement_more(postgres_store: PostgresStore, sen
         assert isinstance(answer, ConcurrencyConflictError)
         assert answer.actual_version == 2
         check_stored(answer.current, options.snapshot)  # type: ignore[attr-defined]
+
+
+_TIMER = SetTimer("remind", "g-1", RecordedMessage("Remind", {}), "Draft", keep=False, at=None, delay=timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"count": 2}, {"idempotency_key": "k", "fingerprint": "{}"}, {"timers": (_TIMER,)}],
+    ids=["alone", "fold", "key", "timer"],
+)
+@pytest.mark.parametrize("company", [0, 5])
+async def test_the_same_version_of_another_life(
+    postgres_store: PostgresStore, more: dict[str, Any], company: int
+) -> None:
+    """A version that came back after the workflow was forgotten is refused by every kind of statement that saves."""
+    before = opening()
+    await postgres_store.save(before)
+    await postgres_store.forget(before.id)
+    await postgres_store.save(opening(data={"life": 2}))
+    others = [opening(f"other-{number}") for number in range(company)]
+    late = following(before, expected_commit_id=before.commits[0].id, **more)
+
+    outcomes = [postgres_store.submit(options) for options in [late, *others]]
+    answers = await asyncio.gather(*outcomes, return_exceptions=True)
+
+    assert isinstance(answers[0], ConcurrencyConflictError)
+    assert answers[1:] == [None] * company
+    assert (await loaded(postgres_store)).snapshot.data == {"life": 2}
 
 
 async def test_a_conflict_with_nothing(postgres_store: PostgresStore) -> None:
