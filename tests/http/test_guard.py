@@ -9,10 +9,13 @@ from typing import Any
 
 import httpx2
 import pytest
+from starlette.datastructures import Headers
+from starlette.requests import Request
 
 from statewright import DefinitionError, MemoryStore
 from statewright.http import create_app, create_router
-from statewright.http.guard import COOKIE, POLICY, SESSION
+from statewright.http.guard import POLICY
+from statewright.http.session import COOKIE, END, LIFE, SESSION, Sessions
 from tests.http.shop import Invalid, Open, asked, opened, shop
 from tests.http.test_command import problem
 
@@ -69,7 +72,7 @@ async def test_wrong_tokens(shown: Any) -> None:
             401,
             "Unauthorized",
         )
-        for cookie in ("", "x", "é", TOKEN, '"\\'):
+        for cookie in ("", "x", "é", TOKEN, '"\\', ".", "9" * 5000 + ".x", "99999999999.", "²." + "0" * 64):
             headers = {b"cookie": f"{COOKIE}={cookie}".encode()}
             problem(await client.get("/order", headers=headers), 401, "Unauthorized")
 
@@ -85,14 +88,95 @@ async def test_a_browser_is_asked_once() -> None:
         cookie = right.headers["set-cookie"]
         listed = await client.get("/order")
 
-    assert (sent.status_code, sent.headers["location"]) == (303, SESSION)
+    assert (sent.status_code, sent.headers["location"]) == (303, f"{SESSION}?next=%2Fconsole%2F")
     assert (form.status_code, wrong.status_code, right.status_code) == (200, 401, 303)
+    assert right.headers["location"] == "/"
     assert '<form method="post">' in form.text
     assert 'role="alert"' in wrong.text
     assert "set-cookie" not in wrong.headers
-    assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(re.split("; ", cookie))
+    assert {"HttpOnly", "SameSite=strict", "Path=/", f"Max-Age={LIFE}"} <= set(re.split("; ", cookie))
     assert TOKEN not in cookie
     assert listed.status_code == 200
+
+
+async def test_what_the_page_is_made_of_is_open() -> None:
+    """The page that asks for the token has its style and picture before anybody has shown one, and nothing else."""
+    async with opened(token=TOKEN) as client:
+        page = await client.get(SESSION)
+        parts = re.findall(r'(?:href|src)="([^"]+)"', page.text)
+        answers = [await client.get(part) for part in parts]
+
+    assert {each.headers["content-type"].partition(";")[0] for each in answers} == {"text/css", "image/svg+xml"}
+    assert {each.status_code for each in answers} == {200}
+    assert page.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "location"),
+    [
+        ("/order/1?x=1&y=a%20b", "/order/1?x=1&y=a%20b"),
+        ("", "/"),
+        ("//evil.example/", "/"),
+        ("/\\evil.example/", "/"),
+        ("/\t/evil.example/", "/"),
+        ("https://evil.example/", "/"),
+    ],
+)
+async def test_whoever_came_in_goes_where_they_wanted_to(wanted: str, location: str) -> None:
+    """The right token leads back to the page that was asked for, and never to another server."""
+    async with opened(token=TOKEN) as client:
+        right = await client.post(SESSION, params={"next": wanted}, data={"token": TOKEN})
+
+    assert right.headers["location"] == location
+
+
+async def test_a_session_ends_where_the_reader_says_so() -> None:
+    """A POST gives the cookie back; a GET ends nothing."""
+    async with opened(token=TOKEN) as client:
+        await client.post(SESSION, data={"token": TOKEN})
+        await client.get(END)
+        before = await client.get("/order")
+        ended = await client.post(END)
+        after = await client.get("/order")
+
+    assert (before.status_code, ended.status_code, after.status_code) == (200, 303, 401)
+    assert ended.headers["location"] == SESSION
+    assert {"HttpOnly", "SameSite=strict", "Path=/", "Max-Age=0"} <= set(ended.headers["set-cookie"].split("; "))
+
+
+async def test_a_session_ends_after_a_working_day() -> None:
+    """A cookie is good until the time that it says, which nobody else can write, and for its own token only."""
+    now = 1_000_000.0
+    sessions = Sessions(TOKEN, clock=lambda: now)
+    async with asked(Answering(sessions)) as client:
+        await client.post(SESSION, data={"token": TOKEN})
+    cookie = client.cookies[COOKIE]
+    end, _, seal = cookie.partition(".")
+
+    assert is_open(sessions, cookie)
+    assert not is_open(sessions, f"{int(end) + 1}.{seal}")
+    assert not is_open(sessions, f"{end}.{seal[:-1]}")
+    assert not is_open(Sessions(f"{TOKEN}!", clock=lambda: now), cookie)
+    now += LIFE - 1
+    assert is_open(sessions, cookie)
+    now += 1
+    assert not is_open(sessions, cookie)
+
+
+def is_open(sessions: Sessions, cookie: str) -> bool:
+    return sessions.is_open(Headers({"cookie": f"{COOKIE}={cookie}"}))
+
+
+class Answering:
+    """An application that answers for sessions, and nothing else."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self.sessions = sessions
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        answer = await self.sessions.answer(Request(scope, receive))
+        assert answer is not None
+        await answer(scope, receive, send)
 
 
 async def test_the_cookie_is_secure_over_tls() -> None:

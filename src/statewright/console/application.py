@@ -75,7 +75,8 @@ class _Console:
     def _frame(self, request: Request) -> Frame:
         base = request.scope.get("root_path", "")
         has_letters = isinstance(self._store, DeadLetterStore)
-        return Frame(base, base.rpartition("/")[0], list(self._executors), has_letters)
+        has_session = bool(request.scope.get("statewright.session"))
+        return Frame(base, base.rpartition("/")[0], list(self._executors), has_letters, has_session)
 
     async def _counts(self, name: str) -> Mapping[str, int] | None:
         store = self._store

@@ -23,6 +23,8 @@ class Frame:
     definitions: Sequence[str]
     has_letters: bool
     """Whether the store keeps dead letters."""
+    has_session: bool = False
+    """Whether the reader has shown a token, and may want to go."""
 
     def address(self, definition: str) -> str:
         """Return the path of a definition's page."""
@@ -58,7 +60,7 @@ class Frame:
 <nav aria-label="Main">{self._links(facts)}</nav>
 <p id="live" class="live" data-state="starting" role="status"><span class="dot" aria-hidden="true"></span>\
 <span class="word">Connecting</span></p>
-</header>
+{self._leaving()}</header>
 <main id="main" tabindex="-1">
 {main}
 </main>
@@ -67,6 +69,12 @@ class Frame:
 </body>
 </html>
 """
+
+    def _leaving(self) -> str:
+        if not self.has_session:
+            return ""
+        action = f"{escape(self.api)}/_/session/end"
+        return f'<form method="post" action="{action}"><button class="quiet">Sign out</button></form>\n'
 
     def _links(self, facts: Mapping[str, str]) -> str:
         here = facts.get("definition")

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from functools import lru_cache
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
-from starlette._utils import get_route_path
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .problem import Problem
+from .session import Sessions, to_session
 
-SESSION: Final = "/_/session"
-"""Where a browser shows its token, and gets a cookie for it."""
-COOKIE: Final = "statewright-session"
+IN_SESSION: Final = "statewright.session"
+"""In the scope of a request: whether it came with the cookie of a session."""
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -32,22 +28,6 @@ _HEADERS: Final = (
 )
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-_MOST: Final = 4096
-_PAGE: Final = """\
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<meta name="color-scheme" content="light dark">
-<title>Statewright: token</title>
-<h1>Statewright</h1>
-{notice}<form method="post">
-<p><label for="token">Token</label>
-<p><input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
-<p><button>Come in</button>
-</form>
-</html>
-"""
 
 
 class Guard:
@@ -62,8 +42,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, *, token: str | None = None, is_local: bool = False) -> None:
         self._app = app
-        self._token = None if token is None else _digest(token)
-        self._cookie = "" if token is None else hmac.new(token.encode(), b"statewright console", "sha256").hexdigest()
+        self._sessions = None if token is None else Sessions(token)
         self._is_local = is_local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,66 +60,27 @@ class Guard:
             return _forbidden("this server answers to loopback names only; start it with a token for others")
         if request.method not in _SAFE and _is_from_elsewhere(headers):
             return _forbidden("a page of another site may change nothing here")
-        if self._token is None:
+        if self._sessions is None:
             return None
-        if get_route_path(request.scope) == SESSION:
-            return await self._session(request)
-        if self._is_known(headers):
-            return None
-        return self._unknown(request)
+        if (answer := await self._sessions.answer(request)) is not None:
+            return answer
+        return None if self._is_known(request, self._sessions) else _unknown(request)
 
-    def _is_known(self, headers: Headers) -> bool:
-        scheme, _, shown = headers.get("authorization", "").partition(" ")
+    def _is_known(self, request: Request, sessions: Sessions) -> bool:
+        scheme, _, shown = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return self._is_token(shown.strip())
-        return hmac.compare_digest(_cookie(headers).encode(), self._cookie.encode())
-
-    def _is_token(self, shown: str) -> bool:
-        return self._token is not None and hmac.compare_digest(_digest(shown), self._token)
-
-    def _unknown(self, request: Request) -> Response:
-        if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
-            return RedirectResponse(request.scope.get("root_path", "") + SESSION, 303)
-        detail = "show the token of this server: Authorization: Bearer ..."
-        asked = {"www-authenticate": 'Bearer realm="statewright"'}
-        return Problem(401, "Unauthorized", "Unauthorized", detail, category="access", headers=asked)
-
-    async def _session(self, request: Request) -> Response:
-        if request.method in _SAFE:
-            return HTMLResponse(_PAGE.format(notice=""), headers={"cache-control": "no-store"})
-        if not self._is_token(await _shown_token(request)):
-            notice = '<p role="alert">This is not the token of this server.</p>\n'
-            return HTMLResponse(_PAGE.format(notice=notice), 401, {"cache-control": "no-store"})
-        root = request.scope.get("root_path", "")
-        response = RedirectResponse(f"{root}/", 303)
-        is_secure = request.url.scheme == "https"
-        response.set_cookie(COOKIE, self._cookie, path=f"{root}/", httponly=True, samesite="strict", secure=is_secure)
-        return response
+            return sessions.is_token(shown.strip())
+        # The console offers an end to who has a session.
+        request.scope[IN_SESSION] = sessions.is_open(request.headers)
+        return bool(request.scope[IN_SESSION])
 
 
-def _digest(token: str) -> bytes:
-    # Digests have one length, so that the comparison tells nothing of the token's.
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
-
-
-def _cookie(headers: Headers) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return "" if found is None else found.value
-
-
-async def _shown_token(request: Request) -> str:
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > _MOST:
-                return ""
-    except ClientDisconnect:
-        return ""
-    return parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0].strip()
+def _unknown(request: Request) -> Response:
+    if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+        return to_session(request)
+    detail = "show the token of this server: Authorization: Bearer ..."
+    asked = {"www-authenticate": 'Bearer realm="statewright"'}
+    return Problem(401, "Unauthorized", "Unauthorized", detail, category="access", headers=asked)
 
 
 @lru_cache(maxsize=64)

@@ -34,6 +34,8 @@ async function ask(path, options) {
   } catch {
     throw new Problem(0, null);
   }
+  // The session is over: the server sends whoever loads this page to where the token is asked for, and back here.
+  if (response.status === 401) location.reload();
   const text = await response.text();
   let body = null;
   try {
@@ -43,6 +45,11 @@ async function ask(path, options) {
   }
   if (!response.ok) throw new Problem(response.status, body);
   return { body, headers: response.headers };
+}
+
+/** Ask whether the server still knows who is asking; where it does not, the page is loaded anew. */
+export function knock() {
+  get(`${api}/healthz`).catch(() => {});
 }
 
 /** A key under which a command that is sent again is done once. */

@@ -1,5 +1,6 @@
 // Following a stream of the server for as long as somebody looks at the page.
 
+import { knock } from "./api.js";
 import { find } from "./dom.js";
 
 const WORDS = { starting: "Connecting", live: "Live", lost: "Reconnecting", paused: "Paused", off: "Not live" };
@@ -36,6 +37,7 @@ export function follow({ address, events, heard, opened, refused }) {
       if (source && source.readyState === EventSource.CLOSED) {
         // Refused for good, as far as the browser is concerned: begin anew, from what the page knows then.
         close();
+        knock();
         refused?.();
         timer = setTimeout(open, pause);
         pause = Math.min(pause * 2, 10_000);

@@ -31,11 +31,9 @@ async function present() {
   const seen = version === now.version ? now : await at(version);
   if (version !== (shown ?? now.version)) return; // the slider has moved on
   const commit = commits.get(version);
-  // In the first version everything is new, and a mark on everything marks nothing.
-  const changed = (version > 1 ? (commit?.changes ?? []) : []).map((each) => (each.kind === "removed" ? each.path.slice(0, -1) : each.path));
   find("#data").replaceChildren(
     seen
-      ? tree(seen.data, new Set(changed.map((each) => JSON.stringify(each))))
+      ? tree(seen.data, marked(version > 1 ? (commit?.changes ?? []) : [], seen.data))
       : h("p", { class: "nothing" }, "This version is not kept any more, or no longer loads."),
   );
   mark(seen?.state, reached(version));
@@ -45,6 +43,14 @@ async function present() {
     h("span", {}, "in this state for ", duration(entered ?? now.updated_at)),
   );
   showTravel(seen);
+}
+
+/** The paths to be marked: none where everything is new, because a mark on everything marks nothing. */
+function marked(found, data) {
+  const paths = found.map((each) => (each.kind === "removed" ? each.path.slice(0, -1) : each.path));
+  const whole = new Set(paths.filter((path) => path.length === 1).map(([first]) => String(first)));
+  const isAllNew = Object.keys(data ?? {}).every((key) => whole.has(key));
+  return new Set(isAllNew ? [] : paths.map((path) => JSON.stringify(path)));
 }
 
 const reached = (version) => [...commits.values()].filter((each) => each.version <= version).map((each) => each.state);
