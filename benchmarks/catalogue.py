@@ -96,6 +96,7 @@ ON_SQLITE = (
 
 HISTORIES = ("10 commits", "10,000 commits")
 CROWDS = ("1,000 workflows", "many workflows")
+WALKS = ("listing, after a fifth", "listing, at the end", "migrating, after a fifth", "migrating, at the end")
 
 OF_SIZE = (
     Scenario(
@@ -247,6 +248,20 @@ ON_POSTGRES = (
         floor=CROWDS[0],
         targets=(Target(CROWDS[1], "at most", 1.3, CROWDS[:1]),),
         unit="µs",
+        needs_server=True,
+        in_rounds=False,
+        in_picture=False,
+    ),
+    Scenario(
+        "walk-postgres",
+        "Resident size, a walk over a million workflows, PostgreSQL",
+        (Contender(OURS, "walks:postgres", WALKS),),
+        floor=WALKS[0],
+        targets=(
+            Target(WALKS[1], "at most", 1.05, WALKS[:1]),
+            Target(WALKS[3], "at most", 1.05, WALKS[2:3]),
+        ),
+        unit="MB",
         needs_server=True,
         in_rounds=False,
         in_picture=False,
