@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ class Notes(Observer):
         if not isinstance(command, Book | Ring):
             return await call_next()
         name = command.amount if isinstance(command, Book) else command.name
-        self.write("attempted", type(command).__name__, ctx.id, name, "replayed" if ctx.replayed else "new")
+        self.write("attempted", type(command).__name__, ctx.id, name, time.time())
         result = await call_next()
         if str(name) == str(STOP) and not self.has_stopped:
             self.has_stopped = True
@@ -95,12 +95,14 @@ def place_of(store: Any) -> dict[str, str]:
     return {"dsn": settings.source, "schema": settings.schema}
 
 
-async def work(place: dict[str, str], notes_path: str, lease: float, *, publishes: bool) -> None:
-    """Work until the process is told to end."""
+async def work(place: dict[str, str], notes_path: str, lease: float, skew: float, *, publishes: bool) -> None:
+    """Work until the process is told to end, on a machine whose clock is so many seconds wrong."""
     async with store_at(place) as store:
         notes = Notes(notes_path, store)
         executors: list[WorkflowExecutor[Any]] = []
         for router in (shop_router(), ledger_router(), bell_router()):
+            # Not as `clock=`, which would take the place of the store's: it is the host's that is wrong.
+            router._clock = lambda: datetime.now(UTC) + timedelta(seconds=skew)
             executor: WorkflowExecutor[Any] = WorkflowExecutor(router, store)
             executors.append(executor.use(notes.attempted).observe(notes))
         worker = Worker(
@@ -121,8 +123,8 @@ async def work(place: dict[str, str], notes_path: str, lease: float, *, publishe
 class WorkerProcess:
     """The same, as its parent sees it."""
 
-    def __init__(self, store: Any, notes: Path, *, lease: float, publishes: bool = True) -> None:
-        words = [json.dumps(place_of(store)), str(notes), str(lease), "yes" * publishes]
+    def __init__(self, store: Any, notes: Path, *, lease: float, skew: float = 0.0, publishes: bool = True) -> None:
+        words = [json.dumps(place_of(store)), str(notes), str(lease), str(skew), "yes" * publishes]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.engine.worker_process", *words], cwd=ROOT, stdin=subprocess.DEVNULL
         )
@@ -162,4 +164,5 @@ class WorkerProcess:
 
 
 if __name__ == "__main__":
-    asyncio.run(work(json.loads(sys.argv[1]), sys.argv[2], float(sys.argv[3]), publishes=bool(sys.argv[4])))
+    place, notes_path, lease, skew, publishes = sys.argv[1:]
+    asyncio.run(work(json.loads(place), notes_path, float(lease), float(skew), publishes=bool(publishes)))
