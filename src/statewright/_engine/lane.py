@@ -318,7 +318,7 @@ class Lane:
     # --- saving ----------------------------------------------------------------------------------------------------
 
     def _release(self, call: Call) -> Any:
-        self._running = None
+        self._running = call.active = None
         self._continue()
         return self._verdict(call)
 

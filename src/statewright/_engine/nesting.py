@@ -29,15 +29,16 @@ class ActiveCall:
         id: The workflow.
     """
 
-    is_active: bool = False
-    parent: ActiveCall | None = None
-    """The call that made this one, if a call did."""
-    waits: tuple[Held, ...] = ()
-    """The lanes in whose queues calls stand that this one has made, directly or not."""
+    __slots__ = ("id", "is_active", "owner", "parent", "waits")
 
     def __init__(self, owner: object, id: str) -> None:
         self.owner = owner
         self.id = id
+        self.is_active = False
+        self.parent: ActiveCall | None = None
+        """The call that made this one, if a call did."""
+        self.waits: tuple[Held, ...] = ()
+        """The lanes in whose queues calls stand that this one has made, directly or not."""
 
 
 executing: ContextVar[ActiveCall | None] = ContextVar("statewright_executing", default=None)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _MAX_KEY = 255
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Request:
     """One call of `execute`, `preview` or `create`, checked."""
 
