@@ -159,15 +159,17 @@ async def test_the_late_original_is_fenced(
     assert (history[-1].id == mine.commits[0].id) is not commits
 
 
+@pytest.mark.parametrize("knows", [True, False], ids=["knows the row", "knows the version"])
 async def test_a_lost_save_without_commits_is_settled(
-    far: PostgresStore, between: Proxy, postgres_store: PostgresStore
+    far: PostgresStore, between: Proxy, postgres_store: PostgresStore, *, knows: bool
 ) -> None:
     """A save that only rewrites the stored form leaves no commit to ask for, and is settled by the row's own mark."""
     await far.save(opening())
+    commit_id = (await loaded(far)).commit_id
     migrated = opening().snapshot.replace(data={"mark": "3e3e"}, model_version=2)
     between.cut("after", when=_marked("3e3e"))
 
-    await far.save(SaveOptions(ID, migrated, 1))
+    await far.save(SaveOptions(ID, migrated, 1, expected_commit_id=commit_id if knows else None))
 
     assert between.cuts == 1
     check_stored(await loaded(postgres_store), migrated)
