@@ -85,6 +85,26 @@ async def test_commands_that_wait_are_saved_once() -> None:
     assert stored.snapshot.data["total"] == 10
 
 
+async def test_callers_that_were_answered_together_are_saved_together_again() -> None:
+    """Whoever sends the next command as soon as it is answered shares the next save with the others, too."""
+    store = HeldStore()
+    executor = await begun(store)
+    store.holds = True
+
+    async def caller() -> list[Any]:
+        return [await executor.execute("c", Add(n=0)) for _ in range(3)]
+
+    callers = [asyncio.create_task(caller()) for _ in range(4)]
+    while not all(each.done() for each in callers):
+        await store.until_saving()
+        store.let_save()
+        await settled()
+
+    # The very first command found nobody to wait for; those after it came while it was saved.
+    assert [len(save.commits) for save in store.saves][1:] == [1, 4, 4, 3]
+    assert executor._lanes._lanes == {}
+
+
 async def test_nobody_is_answered_before_the_save() -> None:
     """Every answer of a fold waits for its commit, a refusal that rests on it included."""
     store = HeldStore()

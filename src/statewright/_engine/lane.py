@@ -2,7 +2,8 @@
 
 Every command is decided by its own caller's task, in that caller's context, while it holds the lane. What was decided
 waits in an open fold; the fold is saved, in one compare-and-swap, when nobody else can be decided at once: the queue is
-empty, a cap is reached, or a handler suspends. While a fold is being saved newcomers wait, and share the next one.
+empty, a cap is reached, or a handler suspends. While a fold is being saved newcomers wait, and share the next one; it
+stays open for one turn of the event loop more, so that callers that were answered together are saved together again.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ class Lane:
     _tick: int = 0
     _has_fences: bool = False
     """Whether a worker ever sent a command here."""
+    _lingers: bool = False
+    """The answers to a fold are on their way: what their callers send next is saved together, too."""
     _strain: int = 0
     """How many races in a row were lost: the more, the smaller the folds, since who decides fast wins."""
 
@@ -138,7 +141,7 @@ class Lane:
             fold = self._fold = Fold(before)
         fold.entries.append(Entry(call, answer, commit))
         fold.commits.append(commit)
-        if self._queue:  # else it is saved at once
+        if self._queue or self._lingers:  # else it is saved at once
             fold.characters += commit.size
         standing = self._standing = Standing(commit.snapshot, commit.snapshot.version, commit.id, before.read_at)
         standing.workflow = after
@@ -263,14 +266,28 @@ class Lane:
             return
         fold = self._fold
         if fold is None:
-            if not self._queue:
+            if self._queue:
+                if self._paused is None:
+                    self._wake(0)
+            elif not self._lingers:
                 self._lanes.drop(self)
-            elif self._paused is None:
-                self._wake(0)
-        elif not self._queue or self._paused is not None or self._is_full(fold):
+        elif not (self._queue or self._lingers) or self._paused is not None or self._is_full(fold):
             self._save(fold)
-        else:
+        elif self._queue:
             self._wake(len(fold.entries))
+
+    def _linger(self) -> None:
+        """Keep the next fold open while those who were answered together send what they send next.
+
+        Else the first of them would be saved alone, and all others would wait for that.
+        """
+        if not self._lingers:
+            self._lingers = True
+            self._loop.call_soon(self._linger_no_more)
+
+    def _linger_no_more(self) -> None:
+        self._lingers = False
+        self._continue()
 
     def _is_full(self, fold: Fold) -> bool:
         now = self._loop.time()
@@ -394,6 +411,8 @@ class Lane:
             self._standing.read_at = fold.ticked
         for entry in fold.entries:
             self._finish(entry.call, entry.answer)
+        if len(fold.entries) > 1:
+            self._linger()
         later = self._fold
         while later is not None and later.entries and later.entries[0].commit is None:
             first = later.entries.pop(0)  # it rested on nothing but what has just become durable
