@@ -127,17 +127,26 @@ WITH renewed AS (
   WHERE name = ANY ($1::text[]) AND owner = $2::text AND until > clock_timestamp()
   RETURNING name, epoch
 ), taken AS (
-  INSERT INTO {schema}.lease AS l (name, owner, epoch, until)
+  UPDATE {schema}.lease AS l SET epoch = l.epoch + 1, owner = $2::text, until = clock_timestamp() + $3::interval
+  FROM (
+    SELECT o.name FROM {schema}.lease AS o
+    WHERE o.name = ANY ($1::text[]) AND o.until <= clock_timestamp()
+      AND (o.name IN (SELECT name FROM renewed)) IS NOT TRUE
+    ORDER BY o.name FOR UPDATE
+  ) AS over
+  WHERE l.name = over.name
+  RETURNING l.name, l.epoch
+), begun AS (
+  -- Not DO UPDATE, which minds one unique index only: beside somebody else who begins the same, the other would complain.
+  INSERT INTO {schema}.lease (name, owner, epoch, until)
   SELECT q.name, $2::text, 1, clock_timestamp() + $3::interval
   FROM (SELECT DISTINCT name FROM unnest($1::text[]) AS name) AS q
-  WHERE (q.name IN (SELECT name FROM renewed)) IS NOT TRUE
-    AND NOT EXISTS (SELECT FROM {schema}.lease AS h WHERE h.name = q.name AND h.until > clock_timestamp())
+  WHERE NOT EXISTS (SELECT FROM {schema}.lease AS h WHERE h.name = q.name)
   ORDER BY q.name
-  ON CONFLICT (name) DO UPDATE SET epoch = l.epoch + 1, owner = EXCLUDED.owner, until = EXCLUDED.until
-  WHERE l.until <= clock_timestamp()
+  ON CONFLICT DO NOTHING
   RETURNING name, epoch
 )
-SELECT name, epoch FROM renewed UNION ALL SELECT name, epoch FROM taken;
+SELECT name, epoch FROM renewed UNION ALL SELECT name, epoch FROM taken UNION ALL SELECT name, epoch FROM begun;
 
 -- name: release_leases
 UPDATE {schema}.lease AS l SET owner = '', until = clock_timestamp()
