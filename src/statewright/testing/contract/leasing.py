@@ -88,7 +88,7 @@ class LeaseClauses:
         assert await lease_store.acquire_leases([], "ann", HOUR) == []
 
     async def test_many_who_ask_at_once(self, lease_store: _Leasing) -> None:
-        """Of many owners that ask for the same leases at once, each goes to one: the first time, and when they passed."""
+        """Of many owners that ask for the same leases at once, each goes to one, the first time and later."""
         for turn in range(8):
             names = [f"role-{turn}-{number}" for number in range(10)]
             async with asyncio.timeout(PATIENCE):
