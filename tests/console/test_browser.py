@@ -12,8 +12,10 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -40,6 +42,7 @@ ARGUMENTS = [
 ]
 OUTPUT = Path(__file__).parents[2] / "test-output" / "console"
 SERVER = Path(__file__).with_name("trips.py")
+DEMO = [sys.executable, "-c", "from statewright.cli import main; main()", "demo", "--serve"]
 SIZES = {"phone": (390, 844), "laptop": (1280, 800), "wide": (1920, 1080)}
 A_TRIP = {"destination": "Oslo", "means": "boat", "leaves": "2030-05-01T08:00:00Z", "price": "120.50", "seats": 2}
 
@@ -52,8 +55,32 @@ pytestmark = [
 
 @dataclass
 class Site:
-    address: str
+    """A server, and the file that it keeps everything in."""
+
     file: Path
+    token: str | None = None
+    port: int = 0
+    process: subprocess.Popen[str] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}/console"
+
+    def start(self) -> None:
+        """Start the server; once more, where it was before."""
+        arguments = [str(self.file), str(self.port), *([] if self.token is None else [self.token])]
+        self.process = subprocess.Popen(
+            [sys.executable, str(SERVER), *arguments], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+        )
+        assert self.process.stdout is not None
+        said = self.process.stdout.readline().strip()
+        assert said
+        self.port = int(said)
+
+    def stop(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.communicate()
 
     def send(self, id: str, *commands: Any) -> None:
         """Execute commands in this process, which is not the server's."""
@@ -69,19 +96,19 @@ class Site:
             thread.submit(asyncio.run, send()).result()
 
 
+@contextmanager
+def running(site: Site) -> Iterator[Site]:
+    site.start()
+    try:
+        yield site
+    finally:
+        site.stop()
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    file = tmp_path / "trips.db"
-    with subprocess.Popen(
-        [sys.executable, str(SERVER), str(file)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
-    ) as server:
-        try:
-            assert server.stdout is not None
-            port = server.stdout.readline().strip()
-            assert port
-            yield Site(f"http://127.0.0.1:{port}/console", file)
-        finally:
-            server.terminate()
+    with running(Site(tmp_path / "trips.db")) as site:
+        yield site
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +125,8 @@ class Watch:
 
     complaints: list[str] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
+    allowed: str = r"the server responded with a status of 4(04|09|12|22)"
+    """The browser itself writes down each answer that is no success; refusals are what some tests ask for."""
 
     def over(self, page: Any) -> Any:
         page.on("console", lambda message: message.type in ("error", "warning") and self._complain(message))
@@ -107,8 +136,7 @@ class Watch:
         return page
 
     def _complain(self, message: Any) -> None:
-        # The browser itself writes down each answer that is no success; refusals are what some tests ask for.
-        if not re.search(r"the server responded with a status of 4(04|09|12|22)", message.text):
+        if not re.search(self.allowed, message.text):
             self.complaints.append(message.text)
 
 
@@ -316,6 +344,154 @@ def test_keyboard_only(site: Site, page: Any) -> None:
     expect(page.locator("#standing")).to_contain_text("Booked")
 
 
+def test_keyboard_only_for_what_moves_and_asks(site: Site, page: Any) -> None:
+    """Slider, dialog, and both buttons of a dead letter obey the keyboard, and give the focus back."""
+    site.send("main", Furnish(seats=1))
+    site.send("t-1", Plan.model_validate(A_TRIP), Book(amount=Decimal("120.50")))
+    page.goto(f"{site.address}/workflows/trip")
+    new = page.get_by_role("button", name="New")
+    new.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="New trip")
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(new).to_be_focused()
+
+    page.goto(f"{site.address}/workflows/trip/t-1")
+    retry = page.get_by_role("button", name="Retry Reserve")
+    expect(retry).to_be_visible()
+    site.send("main", Furnish(seats=5))
+    retry.focus()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Drop Reserve")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Drop for good")).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    expect(retry).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Dead letters")).to_be_hidden()
+
+    page.goto(f"{site.address}/workflows/hall/main")
+    expect(page.locator("#timeline")).to_contain_text("6 → 4")
+
+
+def test_timers_are_shown_until_they_are_due(site: Site, page: Any) -> None:
+    """A timer appears when a command sets it, says when it is due, and is gone when it has fired."""
+    site.send("t-1", Plan.model_validate(A_TRIP), Book(amount=Decimal("120.50")))
+    page.goto(f"{site.address}/workflows/trip/t-1")
+    timers = page.locator("#timers-card")
+    expect(page.locator("#live")).to_have_text("Live")
+    expect(timers).to_be_hidden()
+    page.locator("summary", has_text="Alert").click()
+    form = page.get_by_role("form", name="Alert")
+    form.get_by_label("Seconds").fill("90000")
+    form.get_by_role("button", name="Alert").click()
+
+    expect(timers).to_contain_text("Remind")
+    expect(timers).to_contain_text("note pack")
+    expect(timers.locator("time")).to_have_text("in 1 d")
+    shoot(page, "timers")
+
+    form.get_by_label("Seconds").fill("0")
+    form.get_by_role("button", name="Alert").click()
+    expect(page.locator("#timeline").get_by_role("listitem").filter(has_text="Remind")).to_have_count(1)
+    expect(timers).to_be_hidden()
+
+
+def test_page_outlives_its_server(site: Site, page: Any, watch: Watch) -> None:
+    """While the server is away the page says so, and what happened meanwhile is shown when it is back."""
+    watch.allowed += "|ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET"
+    site.send("t-1", Plan.model_validate(A_TRIP))
+    other = watch.over(page.context.new_page())
+    letters = watch.over(page.context.new_page())
+    page.goto(f"{site.address}/workflows/trip/t-1")
+    other.goto(f"{site.address}/workflows/trip")
+    letters.goto(f"{site.address}/dead-letters")
+    for each in (page, other, letters):
+        expect(each.locator("#live")).to_have_text("Live")
+    page.locator("summary", has_text="Book").click()
+    form = page.get_by_role("form", name="Book")
+    form.get_by_label("Amount").fill("120.50")
+
+    site.stop()
+    for each in (page, other, letters):
+        expect(each.locator("#live")).to_have_text("Reconnecting")
+    form.get_by_role("button", name="Book").click()
+    expect(form.get_by_role("alert")).to_contain_text("The server cannot be reached.")
+    site.send("t-1", Move.model_validate({"leaves": "2030-06-01T08:00:00Z"}))
+    site.start()
+
+    expect(page.locator("#version")).to_have_text("2")
+    expect(page.locator("#data")).to_contain_text("2030-06-01")
+    expect(other.locator("#feed")).to_contain_text("Move t-1")
+    for each in (page, other, letters):
+        expect(each.locator("#live")).to_have_text("Live")
+    form.get_by_role("button", name="Book").click()
+    expect(page.locator("#standing")).to_contain_text("Booked")
+    expect(other.get_by_role("link", name="Booked: 1")).to_be_visible()
+
+
+TOKEN = "correct horse battery staple"
+
+
+def test_token_is_asked_for_once(tmp_path: Path, chromium: Any, watch: Watch) -> None:
+    """A wrong token is refused, the right one leads to the page that was asked for, and its owner can sign out."""
+    watch.allowed += "|the server responded with a status of 401"
+    context = chromium.new_context(viewport={"width": 1280, "height": 800}, timezone_id="UTC")
+    page = watch.over(context.new_page())
+    with running(Site(tmp_path / "trips.db", TOKEN)) as site:
+        site.send("t-1", Plan.model_validate(A_TRIP))
+        page.goto(f"{site.address}/workflows/trip/t-1")
+        field = page.get_by_label("Token")
+        expect(field).to_be_focused()
+        page.keyboard.type("let me in")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_have_text("This is not the token of this server.")
+        expect(field).to_be_focused()
+        shoot(page, "token")
+        page.keyboard.type(TOKEN)
+        page.keyboard.press("Enter")
+
+        expect(page.get_by_role("heading", name="t-1")).to_be_visible()
+        expect(page.locator("#live")).to_have_text("Live")
+        site.send("t-1", Book(amount=Decimal("120.50")))
+        expect(page.locator("#standing")).to_contain_text("Booked")
+        assert [(each["httpOnly"], each["sameSite"]) for each in context.cookies()] == [(True, "Strict")]
+
+        page.get_by_role("button", name="Sign out").click()
+        expect(page.get_by_label("Token")).to_be_visible()
+        assert context.cookies() == []
+        page.goto(f"{site.address}/")
+        expect(page.get_by_label("Token")).to_be_visible()
+    context.close()
+
+
+def test_session_that_has_ended_is_asked_for_again(tmp_path: Path, chromium: Any, watch: Watch) -> None:
+    """An open page whose session ends goes to where the token is asked for, and back from there."""
+    watch.allowed += "|the server responded with a status of 401|ERR_|aborted"
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    page = watch.over(context.new_page())
+    with running(Site(tmp_path / "trips.db", TOKEN)) as site:
+        site.send("t-1", Plan.model_validate(A_TRIP))
+        page.goto(f"{site.address}/workflows/trip/t-1")
+        page.get_by_label("Token").fill(TOKEN)
+        page.get_by_role("button", name="Come in").click()
+        expect(page.locator("#live")).to_have_text("Live")
+        shoot(page, "signed-in-phone-dark")
+        site.token = f"{TOKEN}, another"  # under it the old cookie is worth nothing, as after its last hour
+        site.stop()
+        site.start()
+
+        expect(page.get_by_label("Token")).to_be_visible()
+        shoot(page, "token-phone-dark")
+        page.get_by_label("Token").fill(site.token)
+        page.get_by_role("button", name="Come in").click()
+        expect(page.get_by_role("heading", name="t-1")).to_be_visible()
+        expect(page.locator("#live")).to_have_text("Live")
+    context.close()
+
+
 def test_id_that_does_not_exist_offers_to_create(site: Site, page: Any) -> None:
     """The page of an id that nobody has used says so, and offers what creates."""
     page.goto(f"{site.address}/workflows/hall/side")
@@ -325,6 +501,61 @@ def test_id_that_does_not_exist_offers_to_create(site: Site, page: Any) -> None:
     page.get_by_role("button", name="Furnish").click()
 
     expect(page.locator("#standing")).to_contain_text("Hall")
+
+
+@contextmanager
+def demonstrated(folder: Path, *options: str) -> Iterator[str]:
+    """Run the demo as a user types it; yield the address that it prints."""
+    with subprocess.Popen([*DEMO, "--port", "0", *options], cwd=folder, stdout=subprocess.PIPE, text=True) as demo:
+        try:
+            assert demo.stdout is not None
+            said = demo.stdout.readline()
+            yield said[said.index("http://") :].split()[0]
+        finally:
+            demo.kill()
+
+
+def test_demo_moves_within_ten_seconds(tmp_path: Path, chromium: Any, watch: Watch) -> None:
+    """Ten seconds after one command was typed, somebody who has opened the console has seen counts move."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    page = watch.over(context.new_page())
+    began = time.monotonic()
+    with demonstrated(tmp_path) as address:
+        page.goto(address)
+        counts = page.locator(".machine-right .count")
+        before = counts.all_text_contents()
+        expect(counts).not_to_have_text(before, timeout=10_000)
+        took = time.monotonic() - began
+        context.close()  # before its server: a page that is left alone complains
+
+    assert took < 10
+
+
+def test_pictures_of_the_documentation(tmp_path: Path, chromium: Any, watch: Watch) -> None:
+    """A lively day has orders in every state; pictures of it are kept, and copied into the documentation."""
+    context = chromium.new_context(
+        viewport={"width": 1280, "height": 800}, color_scheme="dark", reduced_motion="reduce", timezone_id="UTC"
+    )
+    page = watch.over(context.new_page())
+    with demonstrated(tmp_path, "--rate", "60", "--orders", "120") as address:
+        page.goto(address)
+        for count in page.locator(".machine-right .count").all():
+            expect(count).not_to_have_text("0", timeout=60_000)
+        start = page.url
+        page.goto(f"{start}?state=Shipped")
+        page.get_by_role("row").nth(1).get_by_role("link").click()
+        paid = page.get_by_role("listitem").filter(has=page.get_by_text("Pay", exact=True))
+        paid.get_by_role("link").click()
+        expect(page.locator("#data .is-changed").first).to_be_visible()
+        page.evaluate("scrollTo(0, 0)")
+        OUTPUT.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=str(OUTPUT / "demo-workflow.png"))
+        page.emulate_media(color_scheme="light")
+        page.goto(start)
+        expect(page.get_by_role("row")).to_have_count(26)
+        expect(page.locator("#live")).to_have_text("Live")
+        page.screenshot(path=str(OUTPUT / "demo-definition.png"))
+        context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,4 +1,4 @@
-"""Trips and halls behind a real server: `python trips.py FILE` serves them, and says where on standard output."""
+"""Trips and halls behind a real server: `python trips.py FILE PORT [TOKEN]` serves them, and says when it does."""
 
 from __future__ import annotations
 
@@ -97,6 +97,18 @@ class Finish(BaseModel):
     stars: int = Field(ge=1, le=5)
 
 
+class Alert(BaseModel):
+    """Be reminded after some seconds."""
+
+    seconds: float = Field(ge=0)
+
+
+class Remind(BaseModel):
+    """Tell the travellers to pack."""
+
+    note: str
+
+
 class TripBooked(BaseModel):
     seats: int
 
@@ -107,7 +119,10 @@ class WrongAmount(DomainError):
     due: Decimal
 
 
-class Trip(Workflow[Planned | Booked | Finished, Plan | Move | Book | Finish, TripBooked, WrongAmount], name="trip"):
+Command: TypeAlias = Plan | Move | Book | Finish | Alert | Remind
+
+
+class Trip(Workflow[Planned | Booked | Finished, Command, TripBooked, WrongAmount], name="trip"):
     """A trip, from the idea to the way home."""
 
 
@@ -131,6 +146,16 @@ def book(trip: Planned, command: Book, ctx: Ctx) -> Booked:
         raise WrongAmount(due=trip.price)
     ctx.emit(TripBooked(seats=trip.seats))
     return Booked(trip=trip)
+
+
+@trips.on
+def set_alert(trip: Booked, command: Alert, ctx: Ctx) -> None:
+    ctx.schedule(Remind(note="pack"), delay=timedelta(seconds=command.seconds))
+
+
+@trips.on
+def remind(trip: Booked, command: Remind) -> None:
+    pass
 
 
 @trips.on
@@ -202,17 +227,16 @@ class _Server(uvicorn.Server):
         print(self._port, flush=True)  # noqa: T201 - whoever started it reads this
 
 
-async def serve(path: str) -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+async def serve(path: str, port: int, token: str | None) -> None:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         async with SQLiteStore(path) as store:
             executors: list[WorkflowExecutor[Any]] = [WorkflowExecutor(trips, store), WorkflowExecutor(halls, store)]
             worker = Worker(store, executors, reactors=reactors, start=0, backoff=timedelta(milliseconds=20))
             work = asyncio.create_task(worker.run())
-            config = uvicorn.Config(create_app(executors), log_level="error", timeout_graceful_shutdown=1)
+            config = uvicorn.Config(create_app(executors, token=token), log_level="error", timeout_graceful_shutdown=1)
             await _Server(config, listener.getsockname()[1]).serve([listener])
             work.cancel()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1]))
+    asyncio.run(serve(sys.argv[1], int(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else None))

@@ -215,7 +215,7 @@ function offered(command) {
     form,
     before: hint ? h("p", { class: "hint" }, hint) : null,
     prepare: () => ({ id, headers: now ? { "If-Match": `"${now.version}"` } : { "If-None-Match": "*" } }),
-    done: said,
+    done: (answer) => said(answer, command),
   });
   return h("details", { class: "command-card" }, h("summary", {}, command), made.element);
 }
@@ -223,13 +223,17 @@ function offered(command) {
 const lastSaid = h("p", { class: "notice good", hidden: true });
 const pastHint = h("p", { class: "hint", hidden: true }, "You are looking at the past; commands act on the present.");
 find("#commands").prepend(lastSaid, pastHint);
-let saidAt = 0;
+let saidOf = { command: null, version: 0 };
 
-function said(answer) {
-  // The form may be gone with the state that it belonged to: what was answered stays above the forms.
+function said(answer, command) {
   lastSaid.textContent = `Accepted. It is ${answer.state} now, at version ${answer.version}.`;
-  lastSaid.hidden = false;
-  saidAt = answer.version;
+  saidOf = { command, version: answer.version };
+  keepSaying();
+}
+
+/** A form says itself what was answered; if it is gone with the state that it belonged to, that stands above the forms. */
+function keepSaying() {
+  lastSaid.hidden = forms.has(saidOf.command) || !now || now.version > saidOf.version;
 }
 
 // --- timers and dead letters -------------------------------------------------------------------------------------------------
@@ -248,7 +252,7 @@ async function refreshTimers() {
       "ul",
       { class: "plain" },
       found.map((timer) =>
-        h("li", {}, h("p", {}, h("strong", {}, timer.command.type), " ", moment(timer.due_at)), h("p", { class: "beside" }, summary(timer.command.data) || timer.key)),
+        h("li", {}, h("p", { class: "what" }, h("strong", {}, timer.command.type), moment(timer.due_at)), h("p", { class: "beside" }, summary(timer.command.data) || timer.key)),
       ),
     ),
   );
@@ -285,9 +289,9 @@ async function become(found) {
   if (!isFirst && found.version < now.version) past.clear(); // it was forgotten, and begun anew
   now = found;
   past.set(found.version, found);
-  if (found.version > saidAt) lastSaid.hidden = true;
   show();
   offer();
+  keepSaying();
   await fetchNewer();
   await present();
   if (!isFirst && before.version !== now.version) {
