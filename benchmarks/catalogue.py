@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .scenario import Contender, Scenario, Target
+from .afterwards import AFTERWARDS
+from .scenario import OURS, Contender, Scenario, Target
 
-OURS = "Statewright"
 RAW = "raw sqlite3"
 DEFAULT = "eventsourcing"
 CACHE = "eventsourcing, cache"
@@ -297,4 +297,11 @@ OVER_HTTP = (
     ),
 )
 
-SCENARIOS: tuple[Scenario, ...] = (*IN_MEMORY, *ON_SQLITE, *OF_SIZE, *ON_POSTGRES, *OVER_HTTP)
+SCENARIOS: tuple[Scenario, ...] = (
+    *IN_MEMORY,
+    *ON_SQLITE,
+    *OF_SIZE,
+    *ON_POSTGRES,
+    *OVER_HTTP,
+    *AFTERWARDS,
+)

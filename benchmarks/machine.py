@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-PACKAGES = ("pydantic", "psycopg", "eventsourcing", "transitions", "python-statemachine")
+PACKAGES = ("pydantic", "psycopg", "eventsourcing", "dbos", "transitions", "python-statemachine")
 
 
 def describe() -> dict[str, str]:

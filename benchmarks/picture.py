@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .catalogue import OURS
 from .contest import Outcome
+from .scenario import OURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,6 +7,8 @@ from typing import Literal
 
 Bound = Literal["at least", "at most"]
 
+OURS = "Statewright"
+
 
 @dataclass(frozen=True, slots=True)
 class Contender:

@@ -120,37 +120,37 @@ def sqlite_hot_fastest(setting: Setting) -> Measurement:
 
 def postgres_one(setting: Setting) -> Measurement:
     """One caller, default configuration, PostgreSQL."""
-    return _one_caller(setting, _postgres(setting))
+    return _one_caller(setting, postgres_environment(setting))
 
 
 def postgres_one_fastest(setting: Setting) -> Measurement:
     """One caller, its cache without copies and its stored functions, PostgreSQL."""
-    return _one_caller(setting, _postgres(setting) | FASTEST | FUNCTIONS)
+    return _one_caller(setting, postgres_environment(setting) | FASTEST | FUNCTIONS)
 
 
 def postgres_many(setting: Setting) -> Measurement:
     """Many callers over a thousand orders, default configuration, PostgreSQL."""
-    return _many_callers(setting, _postgres(setting))
+    return _many_callers(setting, postgres_environment(setting))
 
 
 def postgres_many_fastest(setting: Setting) -> Measurement:
     """Many callers over a thousand orders, its cache without copies and its stored functions, PostgreSQL."""
-    return _many_callers(setting, _postgres(setting) | FASTEST | FUNCTIONS)
+    return _many_callers(setting, postgres_environment(setting) | FASTEST | FUNCTIONS)
 
 
 def postgres_many_shared(setting: Setting) -> Measurement:
     """Many callers over a thousand orders, as fast as it goes where several processes write, PostgreSQL."""
-    return _many_callers(setting, _postgres(setting) | SHARED | FUNCTIONS)
+    return _many_callers(setting, postgres_environment(setting) | SHARED | FUNCTIONS)
 
 
 def postgres_hot(setting: Setting) -> Measurement:
     """Many callers on one order, default configuration, PostgreSQL; a lost race is tried again."""
-    return _hot_retrying(setting, _postgres(setting))
+    return _hot_retrying(setting, postgres_environment(setting))
 
 
 def postgres_hot_fastest(setting: Setting) -> Measurement:
     """Many callers on one order, its cache without copies, PostgreSQL, behind a lock of the application's."""
-    return _hot_locked(setting, _postgres(setting) | FASTEST | FUNCTIONS)
+    return _hot_locked(setting, postgres_environment(setting) | FASTEST | FUNCTIONS)
 
 
 def _sqlite(setting: Setting) -> dict[str, str]:
@@ -161,7 +161,8 @@ def _sqlite(setting: Setting) -> dict[str, str]:
     }
 
 
-def _postgres(setting: Setting) -> dict[str, str]:
+def postgres_environment(setting: Setting) -> dict[str, str]:
+    """Return what its environment says about the server."""
     address = urlsplit(setting.dsn)
     return {
         "PERSISTENCE_MODULE": "eventsourcing.postgres",
