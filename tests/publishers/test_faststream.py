@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from faststream.kafka import KafkaBroker, KafkaMessage, TestKafkaBroker
 from faststream.rabbit import RabbitBroker, RabbitMessage, TestRabbitBroker
+from faststream.redis import RedisBroker, RedisStreamMessage, TestRedisBroker
 
 from statewright import Commit, MemoryStore, Worker, WorkflowExecutor
 from statewright.errors import DefinitionError
@@ -71,6 +72,27 @@ async def test_rabbit() -> None:
         await Worker(store, publishers=[publisher], start=0).run_until_idle()
 
     assert heard == [(1, commits[0].id, "application/json"), (2, commits[1].id, "application/json")]
+
+
+async def test_redis() -> None:
+    """On Redis, which has neither keys nor message ids, one stream keeps the order and `ce-id` names the commit."""
+    store, broker = MemoryStore(), RedisBroker()
+    heard: list[Any] = []
+
+    @broker.subscriber(stream="bells")
+    async def hear(body: dict[str, Any], message: RedisStreamMessage) -> None:
+        heard.append((body["workflow_id"], body["version"], message.headers["ce-id"], message.correlation_id))
+
+    commits = await _bells(store, "b-1", "b-2")
+    async with TestRedisBroker(broker):
+        publisher = FastStreamPublisher(broker, {"stream": "bells"})
+        await Worker(store, publishers=[publisher], start=0).run_until_idle()
+
+    expected = [
+        (each.workflow_id, each.version, each.id, each.metadata.get("correlation_id", each.id)) for each in commits
+    ]
+    for id in ("b-1", "b-2"):
+        assert [each for each in heard if each[0] == id] == [each for each in expected if each[0] == id]
 
 
 async def test_a_consumer_that_is_not_there() -> None:
