@@ -15,6 +15,7 @@ from statewright.testing import FaultyStore, ManualClock
 from tests.engine.workshop import (
     ZERO,
     Begin,
+    Paper,
     Sell,
     Set,
     Store,
@@ -72,6 +73,31 @@ async def test_a_position_saved_before_the_delivery() -> None:
     """Were the position saved before what was decided, a crash would lose deliveries; stored together, none is lost."""
     assert await _through_a_crash(hastily=True) == [1]
     assert await _through_a_crash(hastily=False) == [1, 2, 3]
+
+
+async def _printed_through_a_crash(hastily: bool) -> list[int]:  # noqa: FBT001 - says which of two
+    """Return which versions are printed when a worker dies after the first, and another one goes on."""
+    store, paper = MemoryStore(), Paper()
+    shops: WorkflowExecutor[Any] = WorkflowExecutor(shop_router(), store)
+    for amount in range(3):
+        (await shops.execute("s-1", Sell(amounts=[amount]))).unwrap()
+    worker = Worker(store, [shops], publishers=[paper], start=0)
+    role = worker._roles[-1]
+    [fence] = await store.acquire_leases([role.name], "dying", HOUR)
+    await store.start_reader(role.name, 0)
+    page = await store.commits()
+    if hastily:
+        await store.advance_reader(role.name, page[-1].position, [], fence)
+    await paper.publish(page[0])  # and here it dies
+    await store.release_leases([fence])
+    await worker.run_until_idle()
+    return [commit.version for commit in paper.printed]
+
+
+async def test_a_position_saved_before_publishing() -> None:
+    """Were the position saved before the commits are published, a crash would lose some; it repeats some instead."""
+    assert await _printed_through_a_crash(hastily=True) == [1]
+    assert await _printed_through_a_crash(hastily=False) == [1, 1, 2, 3]
 
 
 # --- a timer claimed without a fence ---------------------------------------------------------------------------------
