@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from statewright import Commit
-from statewright.stores.postgres import PostgresStore
-from statewright.stores.sqlite import SQLiteStore
 from tests.http.crowd import Crowd, Keyless, Losing
-from tests.postgres_server import PostgresServer
+from tests.http.served import serving, store_at
 
-pytest_plugins = ["tests.fixtures.postgres"]
+pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.places"]
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
-PROGRAM = [sys.executable, "-W", "error", "-c", "from statewright.cli import main; main()", "serve"]
 PLAIN = "from tests.http.tally import router\n"
 GROWTH = 4_000_000
 """Bytes that a server may grow by between two plateaus: under 2 KB for each command; no command's result is smaller."""
@@ -66,71 +53,6 @@ class Verdict:
     commands: int
     said: str
     """What the server wrote."""
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Where a server keeps what it keeps: a file, or a database of the test's own."""
-    if request.param == "sqlite":
-        yield str(tmp_path / "tallies.db")
-        return
-    server: PostgresServer = request.getfixturevalue("postgres")
-    name = f"test_{secrets.token_hex(6)}"
-    with psycopg.connect(server.dsn, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    parts = conninfo_to_dict(make_conninfo(server.dsn, dbname=name))
-    who = ":".join(quote(str(parts[key]), safe="") for key in ("user", "password") if parts.get(key))
-    yield f"postgresql://{who}@{parts['host']}:{parts.get('port', 5432)}/{name}"
-    with psycopg.connect(server.dsn, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
-def store_at(place: str) -> Any:
-    return PostgresStore(place) if place.startswith("postgresql:") else SQLiteStore(place)
-
-
-class Server:
-    """A running `statewright serve`."""
-
-    def __init__(self, process: subprocess.Popen[str], address: str) -> None:
-        self.address = address
-        self.said = ""
-        self._process = process
-
-    def size(self) -> int:
-        """Return the bytes of memory that are its own."""
-        told = Path(f"/proc/{self._process.pid}/statm")
-        if told.exists():
-            return int(told.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        ask = ["ps", "-o", "rss=", "-p", str(self._process.pid)]
-        return int(subprocess.run(ask, capture_output=True, text=True, check=True).stdout) * 1024
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self.said, _ = self._process.communicate(timeout=30)
-        assert self._process.returncode == 0, self.said
-
-
-@contextmanager
-def serving(place: str, code: str, folder: Path) -> Iterator[Server]:
-    """Serve what a module of such code calls its router."""
-    (folder / "served.py").write_text(code)
-    options = ["served:router", "--store", place, "--port", "0", "--no-console", "--no-access-log"]
-    with subprocess.Popen(
-        [*PROGRAM, *options],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "src")))},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            said = process.stdout.readline()
-            assert said.startswith("Serving tally at http://127.0.0.1:"), said + process.stdout.read()
-            yield Server(process, said.split()[3])
-        finally:
-            process.kill()
 
 
 async def strain(place: str, folder: Path, size: Size, *, code: str = PLAIN, network: Any = Losing) -> Verdict:

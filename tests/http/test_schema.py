@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,22 +15,16 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance  # noqa: 
 
 from statewright import MemoryStore  # noqa: E402 - after what may be missing
 from statewright.http import create_app  # noqa: E402
+from tests.http.served import serving, store_at  # noqa: E402
 from tests.http.shop import shop  # noqa: E402
 
+pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.places"]
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 
 app = create_app([shop(MemoryStore())], console=False)
 # A stream has no end, and a tool that waits for the end of each answer would wait for it.
 schema = schemathesis.openapi.from_asgi("/openapi.json", app).exclude(path_regex="/stream$")
-
-
-class Walk(schema.as_state_machine()):  # type: ignore[misc]
-    """Walks from answer to request, by what was answered."""
-
-    def validate_response(self, response: Any, case: Any, **options: Any) -> None:
-        # That two headers exclude each other, or that no text holds a NUL, no schema of a parameter can say.
-        case.validate_response(response, excluded_checks=[positive_data_acceptance])
 
 
 @schema.parametrize()
@@ -40,10 +36,58 @@ def test_every_answer_is_documented(case: Any) -> None:
     case.call_and_validate(excluded_checks=[positive_data_acceptance])
 
 
-def test_walks_through_the_routes_meet_only_documented_answers() -> None:
-    """Walks from answer to request, by the ids that were given out, meet documented answers only."""
+def walk(document: Any) -> None:
+    """Walk from answer to request, by what was answered."""
+
+    class Walk(document.as_state_machine()):  # type: ignore[misc]
+        def validate_response(self, response: Any, case: Any, **options: Any) -> None:
+            # That two headers exclude each other, or that no text holds a NUL, no schema of a parameter can say.
+            case.validate_response(response, excluded_checks=[positive_data_acceptance])
+
     Walk.run(
         settings=settings(
             max_examples=25, stateful_step_count=8, deadline=None, suppress_health_check=list(HealthCheck)
         )
     )
+
+
+def test_walks_through_the_routes_meet_only_documented_answers() -> None:
+    """Walks from answer to request, by the ids that were given out, meet documented answers only."""
+    walk(schema)
+
+
+async def test_walks_through_a_server_meet_only_documented_answers(place: str, tmp_path: Path) -> None:
+    """The same over sockets, with what the stores of `serve` keep: timers, dead letters, how far readers are."""
+    async with store_at(place):
+        pass  # makes what is not there yet
+    with serving(place, "from tests.http.shop import router\n", tmp_path) as server:
+        document = schemathesis.openapi.from_url(f"{server.address}/openapi.json").exclude(path_regex="/stream$")
+        await asyncio.to_thread(walk, document)
+        server.stop()
+
+    assert "Traceback" not in server.said
+
+
+def test_an_undocumented_answer_is_found_out() -> None:
+    """An application that answers one kind of request as nobody has documented does not pass."""
+    broken = create_app([shop(MemoryStore())], console=False)
+    broken.add_middleware(Teapot)
+    document = schemathesis.openapi.from_asgi("/openapi.json", broken).exclude(path_regex="/stream$")
+
+    with pytest.raises(BaseException, match="418"):
+        walk(document)
+
+
+class Teapot:
+    """Answers 418 where the application answers 409."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def sending(message: Any) -> None:
+            if message.get("status") == 409:
+                message = {**message, "status": 418}
+            await send(message)
+
+        await self.app(scope, receive, sending)
