@@ -441,6 +441,19 @@ def test_what_no_store_keeps_is_refused(fields: dict[str, Any], extra: dict[str,
     assert error.issues[0].path[:1] in {(), (next(iter(fields)),)}
 
 
+class ByText(BaseModel):
+    by_text: dict[str, int] = {}
+
+
+def test_a_key_that_pydantic_would_rewrite_is_refused_in_a_simple_model() -> None:
+    """A lone surrogate in a key is refused with its place, given or on the wire; a replacement character is no flaw."""
+    assert refused(ByText(by_text={"\ud800": 1})).issues[0].path == ("by_text",)
+    with pytest.raises(InvalidDataError):
+        schema_of(ByText).receive({"by_text": {"\ud800": 1}})
+
+    assert accepted(ByText(by_text={"\ufffd" * 3: 1})).by_text == {"\ufffd" * 3: 1}
+
+
 @pytest.mark.parametrize("config", ["strings", "constants"])
 def test_a_model_cannot_smuggle_what_is_not_finite(config: Any) -> None:
     """However a model would write NaN, it is no JSON number, and no store keeps it as one."""

@@ -150,7 +150,7 @@ class Schema:
         try:
             text = self._dump(value, by_alias=True, round_trip=True, warnings=False)
             loaded = self._reload(value, text)
-            if _NUL in text or not self._is_plain or loaded.__dict__ != value.__dict__:
+            if _NUL in text or _REPLACED in text or not self._is_plain or loaded.__dict__ != value.__dict__:
                 self._examine(value, text, loaded)
         except InvalidDataError:
             raise
@@ -182,7 +182,7 @@ class Schema:
             self.ready()
         try:
             text = to_json(payload, inf_nan_mode="constants")
-            if _NUL in text or _NAN in text or _INFINITY in text:
+            if _NUL in text or _REPLACED in text or _NAN in text or _INFINITY in text:
                 check_plain(payload)
             return self._load(text)
         except ValidationError as exc:
