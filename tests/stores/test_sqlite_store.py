@@ -489,6 +489,34 @@ async def test_a_subscriber_hears_others(path: Path) -> None:
             assert (await coming).workflow_id == "a"
 
 
+async def test_a_subscriber_hears_others_long_before_it_reads_again(path: Path) -> None:
+    """A commit of another store on the same file wakes a subscriber, however rarely it would read by itself."""
+    async with SQLiteStore(path, poll=timedelta(days=1)) as store, SQLiteStore(path) as other:
+        stream = store.subscribe()
+        for number in range(3):
+            coming = asyncio.ensure_future(anext(stream))
+            for _ in range(number * 5):
+                await asyncio.sleep(0)
+            await other.save(opening(f"w-{number}"))
+
+            async with asyncio.timeout(PATIENCE):
+                assert (await coming).workflow_id == f"w-{number}"
+
+
+async def test_a_worker_hears_others_long_before_it_polls(path: Path) -> None:
+    """Whoever waits for a change is woken by a commit of another store on the same file, and not without one."""
+    async with SQLiteStore(path) as store, SQLiteStore(path) as other:
+        await store.wait_for_change(timedelta(seconds=PATIENCE))  # the first look has nothing to compare with
+        waiting = asyncio.ensure_future(store.wait_for_change(timedelta(days=1)))
+        done, _ = await asyncio.wait([waiting], timeout=0.05)
+        assert not done
+
+        await other.save(opening("a"))
+
+        async with asyncio.timeout(PATIENCE):
+            await waiting
+
+
 @pytest.mark.parametrize("path", ["w.db", ":memory:"])
 async def test_a_subscriber_hears_the_end(tmp_path: Path, path: str) -> None:
     """A subscriber of a store that is closed is told so."""

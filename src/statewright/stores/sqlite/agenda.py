@@ -154,9 +154,9 @@ class SQLiteAgenda:
         return await self._opened().read(outbox.statuses)
 
     async def wait_for_change(self, timeout: timedelta) -> None:
-        """Return when this process has saved something, at the latest after the timeout."""
-        bell = self._opened().bell
-        await bell.wait(bell.rung, timeout.total_seconds())
+        """Return when something may have been saved, by whichever process, at the latest after the timeout."""
+        session = self._opened()
+        await session.ear.wait(session.bell.rung, timeout.total_seconds())
 
     # --- dead letters ----------------------------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ class Glance:
         self._settings = settings
         self._lock = threading.Lock()  # several event loops may ask
         self._slow_until = 0.0
+        self._is_closed = False
         self._connection: sqlite3.Connection | None = None
 
     def load(self, id: str) -> tuple[Row | None] | None:
@@ -44,6 +45,17 @@ class Glance:
         """Return the row of an idempotency key, in a tuple; `None` if it is better left to the thread."""
         expired = time_text(self._settings.clock() - self._settings.retention)
         return self._look(lambda connection: answer_rows(connection, [(id, key)], expired=expired).get((id, key)))
+
+    def changes(self) -> int | None:
+        """Return a number that is another one after each change that other connections commit; `None` if unknown."""
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return None if self._is_closed else int(self._open().execute("PRAGMA data_version").fetchone()[0])
+        except FAULTS:
+            return None  # whoever waits polls anyway
+        finally:
+            self._lock.release()
 
     def _look(self, read: Callable[[sqlite3.Connection], Row | None]) -> tuple[Row | None] | None:
         if time.monotonic() < self._slow_until or not self._lock.acquire(blocking=False):
@@ -75,6 +87,7 @@ class Glance:
         """Close the connection; no read opens it again."""
         with self._lock:
             self._slow_until = float("inf")
+            self._is_closed = True
             if self._connection is not None:
                 with suppress(*FAULTS):
                     self._connection.close()

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from .bell import Bell
 from .connection import Database, Settings
+from .ear import Ear
 from .glance import Glance
 from .reader import Reader
 from .request import Inbox, Work
@@ -40,6 +41,7 @@ class Session:
         self._writer = Writer(settings, self.bell)
         self._reader = None if settings.in_memory else Reader(settings)
         self._glance = None if settings.in_memory else Glance(settings)
+        self.ear = Ear(self._glance, self.bell)
         self._writer.start()
         # A store that nobody closed, and nobody has any more, does not leave its threads behind.
         inboxes = [self._writer.inbox] if self._reader is None else [self._reader.inbox, self._writer.inbox]

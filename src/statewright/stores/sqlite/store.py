@@ -62,7 +62,8 @@ class SQLiteStore(SQLiteAgenda):
     Args:
         path: The file, which is made where it is missing; `":memory:"` keeps everything in memory.
         timeout: How long a write waits for another process before it fails with `StoreUnavailableError`.
-        poll: How often `subscribe` looks for commits of other processes; this store's own wake it at once.
+        poll: How often `subscribe` reads although nothing has told it of commits; this store's own wake it at once,
+            those of other processes within some milliseconds.
         idempotency_retention: How long an idempotency key is remembered. Counted from its save, by `clock`.
         checkpoint_pages: After about so many pages the write-ahead log is moved into the database; up to four times as
             many where batches are large.
@@ -305,7 +306,7 @@ class SQLiteStore(SQLiteAgenda):
                 yield commit
                 after = commit.position
             if not found:
-                await session.bell.wait(heard, seconds)
+                await session.ear.wait(heard, seconds)
 
     # --- lists -----------------------------------------------------------------------------------------------------
 
