@@ -384,7 +384,11 @@ def test_a_lambda_is_refused(handler: Any) -> None:
     assert __file__ in str(caught.value)
 
 
-@pytest.mark.parametrize("thing", [1, None, "name", object(), classmethod(creating), property(creating)])
+@pytest.mark.parametrize(
+    "thing",
+    [1, None, "name", object(), classmethod(creating), property(creating)],
+    ids=["number", "none", "name", "object", "classmethod", "property"],
+)
 def test_what_cannot_be_called_is_refused(thing: Any) -> None:
     """Only something callable can be a handler."""
     router = routed()
