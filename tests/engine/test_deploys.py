@@ -119,6 +119,7 @@ async def test_a_death_before_the_row_was_removed(store: Store, change: str) -> 
     assert await market.work(market.worker(reacting(NEW_CODE[change]))) == [1, 2, 3]
 
 
+@pytest.mark.slow
 async def test_old_and_new_code_side_by_side(make_store: Any) -> None:
     """In a rolling deploy each event is decided by one of both codes, as a whole, and delivered once."""
     async with make_store() as one, make_store() as two:
