@@ -18,6 +18,8 @@ Node: TypeAlias = Any
 _FIELDS = {"model-fields", "typed-dict", "dataclass-args"}
 # What holds no schema of a value, but facts about one.
 _FACTS = {"cls", "config", "default", "default_factory", "expected", "function", "members", "metadata", "serialization"}
+# Where the schemas stand that others refer to: what is beneath one of them is beneath whoever refers to it.
+_SHARED = "definitions"
 # Filters of single items; whatever else stands under `serialization` writes the value as it likes.
 _FILTERS = {"include-exclude-dict", "include-exclude-sequence"}
 # Keys of a JSON Schema that hold values.
@@ -88,7 +90,7 @@ class View:
                     seen.add(ref)
                     waiting.append(self._definitions.get(ref))
                 if across_fields or found.get("type") not in _FIELDS:
-                    waiting.extend(value for key, value in found.items() if key not in _FACTS)
+                    waiting.extend(value for key, value in found.items() if key not in _FACTS and key != _SHARED)
 
     @cached_property
     def names(self) -> frozenset[str]:
