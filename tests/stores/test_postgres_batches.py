@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -13,14 +14,19 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from statewright._engine.ports import SaveOptions, StoredWorkflow
 from statewright._model.commit import RecordedMessage
 from statewright._model.snapshot import WorkflowSnapshot
 from statewright._model.timer import SetTimer
 from statewright.errors import ConcurrencyConflictError, InvalidDataError, StoreUnavailableError
-from statewright.stores.postgres import PostgresStore
+from statewright.stores.postgres import PostgresStore, saver
+from statewright.stores.postgres.entry import Entry
+from statewright.stores.postgres.fault import Fault
 from statewright.stores.postgres.link import Link
+from statewright.stores.postgres.outbox import Outbox
+from statewright.stores.postgres.runner import fault_on
 from statewright.testing.contract.samples import BEGAN, check_stored, following, loaded, opening
 from tests.postgres_server import PostgresServer
 
@@ -353,6 +359,47 @@ async def test_stores_on_the_same_few_workflows(postgres: PostgresServer, make_p
         found = await one.find()
         assert [stored.snapshot.data["sum"] for stored in found] == [15] * len(ids)
         assert await _deadlocks(postgres) == before
+
+
+def _as_it_came(outbox: Outbox) -> list[Entry]:
+    """Take a batch in order of arrival, not of ids."""
+    batch = list(outbox._ready)
+    outbox._ready.clear()
+    return batch
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_sorted", [True, False], ids=["sorted", "broken: unsorted"])
+async def test_batches_lock_in_one_order(
+    postgres: PostgresServer, make_postgres_store: MakeStore, monkeypatch: pytest.MonkeyPatch, *, is_sorted: bool
+) -> None:
+    """Batches of two stores, begun in opposite orders, never deadlock; were they not sorted, they would."""
+    if not is_sorted:
+        monkeypatch.setattr(Outbox, "_take", _as_it_came)
+    deadlocks = 0
+
+    def count(link: Link, exc: BaseException) -> Fault:
+        nonlocal deadlocks
+        deadlocks += isinstance(exc, psycopg.errors.DeadlockDetected)
+        return fault_on(link, exc)
+
+    monkeypatch.setattr(saver, "fault_on", count)
+    # Patient with locks, and quick to find deadlocks: so that whoever waits in a circle is told so.
+    source = make_conninfo(postgres.dsn, options="-c deadlock_timeout=10ms")
+    settings = {"lock_timeout": timedelta(seconds=20), "max_connections": 4}
+    async with make_postgres_store(source, **settings) as one, make_postgres_store(source, **settings) as two:
+        options = [opening(f"w-{number:03}", data={"text": "x" * 2000}) for number in range(200)]
+        await asyncio.gather(*map(one.save, options))
+        for _ in range(20):
+            options = [following(each) for each in options]
+            outcomes = [one.submit(each) for each in options] + [two.submit(each) for each in reversed(options)]
+            answers = await asyncio.gather(*outcomes, return_exceptions=True)
+            kinds = Counter(type(answer) for answer in answers)
+            assert kinds == {type(None): 200, ConcurrencyConflictError: 200}
+            if deadlocks:
+                break
+
+    assert (deadlocks == 0) is is_sorted
 
 
 async def _deadlocks(postgres: PostgresServer) -> int:
