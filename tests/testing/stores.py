@@ -40,7 +40,9 @@ class TableStore:
         self.lock = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        self.connection = sqlite3.connect(self.path, self.patience, isolation_level=None, check_same_thread=False)
+        self.connection = sqlite3.connect(
+            self.path, timeout=self.patience, isolation_level=None, check_same_thread=False
+        )
         self.connection.execute("CREATE TABLE IF NOT EXISTS w (id TEXT PRIMARY KEY, version INTEGER, body TEXT)")
         return self
 
