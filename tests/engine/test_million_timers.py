@@ -115,6 +115,10 @@ async def test_what_was_ended_in_memory_is_cleared_away() -> None:
         await store.save(opening(f"w-{number}", timers=(timer, LeftState("Placed"))))
 
     assert await store.due_timers(["order"]) == []
+    [fence] = await store.acquire_leases(["timers:order"], "ann", timedelta(hours=1))
+    for attempts in range(200):
+        [timer] = await store.due_timers(["order"], now=NEXT_YEAR)
+        await store.postpone_timer(timer, ZERO, attempts, fence, now=NEXT_YEAR)
     assert [timer.key for timer in await store.due_timers(["order"], now=NEXT_YEAR)] == ["stays"]
     assert len(store._timers._queues["order"]._heap) < 10
 

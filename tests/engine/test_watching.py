@@ -69,6 +69,7 @@ async def test_what_was_done(store: Store) -> None:
     await town.sell(1, 2, 3)
     (await town.bells.execute("b-1", Begin())).unwrap()
     (await town.bells.execute("b-1", Set(delay=ZERO, ring=Ring(name="one")))).unwrap()
+    (await town.bells.execute("b-1", Set(delay=ZERO, key="refused", ring=Ring(is_refused=True)))).unwrap()
 
     await town.worker.run_until_idle()
 

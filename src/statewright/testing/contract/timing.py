@@ -141,6 +141,8 @@ class TimerClauses:
         assert [timer.workflow_id for timer in await _due(timer_store, late, limit=2)] == ["w-1", "w-2"]
         assert [timer.workflow_id for timer in await timer_store.due_timers(["parcel"], now=late)] == ["p-1"]
         assert await timer_store.due_timers([], now=late) == []
+        both = await timer_store.due_timers(["order", "parcel"], now=late, limit=3)
+        assert [timer.workflow_id for timer in both] == ["p-1", "w-1", "w-2"]
 
     async def test_timers_of_one_workflow_are_listed(self, timer_store: _Timing) -> None:
         """A store that lists timers tells those of one workflow, the next one first, without what is parked."""
