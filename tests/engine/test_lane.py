@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 
 from statewright import (
+    CallNext,
     ConcurrencyConflictError,
+    Execution,
     Failure,
     InvalidDataError,
     MemoryStore,
+    Observer,
     OutcomeUnknownError,
+    Result,
     SaveOptions,
     StoredWorkflow,
     StoreUnavailableError,
@@ -538,6 +542,36 @@ async def test_a_remembered_workflow_is_never_the_ground_of_a_refusal() -> None:
     assert (await add(executor, 1)).version == 2
     assert executor._lanes._lanes == {}
     assert len(executor._lanes._remembered) == 1
+
+
+async def test_a_refusal_that_the_store_confirms_is_decided_and_told_once() -> None:
+    """What was decided on a remembered workflow stands if a fresh read finds the same; else it is decided again."""
+
+    class Cacheable(HeldStore):
+        is_cacheable = True
+
+    class Listener(Observer):
+        def failed(self, error: Any, workflow: Any, command: Any) -> None:
+            heard.append(type(error))
+
+    async def counted(ctx: Execution, call_next: CallNext[Any]) -> Result[Any, Any]:
+        runs.append(ctx.id)
+        return await call_next()
+
+    runs: list[str] = []
+    heard: list[type] = []
+    store = Cacheable()
+    executor = await begun(store)
+    executor.use(counted).observe(Listener())
+    loads = store.loads
+
+    assert isinstance((await add(executor, 101)).error, Full)
+    assert (len(runs), heard, store.loads) == (1, [Full], loads + 1)
+
+    elsewhere = WorkflowExecutor(counters(), store.inner)
+    assert (await elsewhere.execute("c", Add(n=90))).ok
+    assert isinstance((await add(executor, 101)).error, Full)  # remembered and stored are no more the same
+    assert len(runs) == 3
 
 
 # --- cancellation ----------------------------------------------------------------------------------------------------

@@ -251,7 +251,9 @@ class WorkflowExecutor(Generic[WorkflowT]):
         """Wait for the turn, decide, hand over what was decided; return the answer."""
         try:
             standing = await lane.turn(call)
-            decided = await Attempt(parts, lane, request, standing, observers).run()
+            decided = lane.confirmed(call, standing)
+            if decided is None:
+                decided = await Attempt(parts, lane, request, standing, observers).run()
         except (StoreError, UnexpectedError) as error:
             lane.leave(call)
             return error

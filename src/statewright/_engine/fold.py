@@ -63,6 +63,8 @@ class Call:
     """How the save failed on which the running decision rests; `_AGAIN` for a lost race."""
     is_gone: bool = False
     """The caller gave up waiting."""
+    unconfirmed: tuple[str | None, Any] | None = None
+    """An answer that rests on what was remembered, with the id of the commit that this was."""
 
     fence: Fence | None = None
     """The lease under which a worker sent the command."""

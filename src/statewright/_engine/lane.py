@@ -165,11 +165,20 @@ class Lane:
             return self._release(call)
         if self._standing.read_at < call.arrived:
             # What is remembered may be older than the call: nothing but a fresh read may refuse it.
+            call.unconfirmed = (self._standing.commit_id, answer)
             self._standing = None
             return self._lapse(call, _AGAIN)
         self._running = None
         self._continue()
         return answer
+
+    @staticmethod
+    def confirmed(call: Call, standing: Standing) -> Any:
+        """Return what was decided for a call before, if that rests on what it finds now; else `None`: decide."""
+        if call.unconfirmed is None:
+            return None
+        (rests_on, answer), call.unconfirmed = call.unconfirmed, None
+        return answer if rests_on is not None and rests_on == standing.commit_id else None
 
     async def rest(self, call: Call) -> Any:
         """Wait for the save that a decision rests on, and return the answer.
