@@ -182,16 +182,25 @@ class RoutingError(ExecutionError):
         state: Stored name of the state found; `None` for a workflow that does not exist yet.
         command: Stored name of the command, or the name of the class that was given.
         expected: What would have been accepted.
+        workflow_id: The workflow that was found in this state; `None` where it was not looked at.
     """
 
     category = "router"
-    _facts = ("code", "workflow", "state", "command", "expected")
+    _facts = ("code", "workflow", "workflow_id", "state", "command", "expected")
 
     def __init__(
-        self, code: RoutingCode, *, workflow: str, state: str | None, command: str, expected: Iterable[str] = ()
+        self,
+        code: RoutingCode,
+        *,
+        workflow: str,
+        state: str | None,
+        command: str,
+        expected: Iterable[str] = (),
+        workflow_id: str | None = None,
     ) -> None:
         self.code: RoutingCode = code
         self.workflow = workflow
+        self.workflow_id = workflow_id
         self.state = state
         self.command = command
         self.expected: tuple[str, ...] = tuple(expected)
@@ -202,7 +211,8 @@ class RoutingError(ExecutionError):
         match self.code:
             case "NO_HANDLER":
                 place = f"in state {self.state!r}" if self.state is not None else "before it exists"
-                return f"workflow {self.workflow!r} has no handler for {self.command!r} {place}; expected: {expected}"
+                which = repr(self.workflow) if self.workflow_id is None else f"{self.workflow_id!r} of {self.workflow!r}"
+                return f"workflow {which} has no handler for {self.command!r} {place}; expected: {expected}"
             case "UNKNOWN_STATE":
                 return f"workflow {self.workflow!r} has no state {self.state!r}; declared: {expected}"
             case _:

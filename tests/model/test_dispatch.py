@@ -424,8 +424,8 @@ async def test_no_handler_names_what_was_found_and_what_is_expected() -> None:
     error = failed(await decided(returns_unchanged, command=Place()), RoutingError)
 
     assert (error.code, error.workflow, error.state, error.command) == ("NO_HANDLER", "order", "Draft", "Place")
-    assert error.expected == ("AddItem",)
-    assert all(word in str(error) for word in ("order", "Draft", "Place", "AddItem"))
+    assert (error.expected, error.workflow_id) == (("AddItem",), "o-1")
+    assert all(word in str(error) for word in ("'o-1' of 'order'", "Draft", "Place", "AddItem"))
 
 
 @pytest.mark.parametrize(

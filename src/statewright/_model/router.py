@@ -345,7 +345,7 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
         pair = (NOTHING if workflow is None else workflow._schema.type, schema.type)
         route = self._registry.routes.get(pair) or self._registry.route(pair, Dispatch.run)
         if route is None or self._lacks_deps:
-            return self._no_way(workflow, schema)
+            return self._no_way(workflow, id, schema)
         version, state, data = 0, None, None
         try:
             if workflow is not None:
@@ -371,16 +371,18 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
             raise ValueError("the router's clock gave a naive datetime; it must be aware")
         return now.astimezone(UTC)
 
-    def _no_way(self, workflow: Workflow[Any, Any, Any, Any] | None, schema: Schema) -> ExecutionError:
+    def _no_way(self, workflow: Workflow[Any, Any, Any, Any] | None, id: str, schema: Schema) -> ExecutionError:
         name = self._definition.name
         if self._lacks_deps:
-            error = UnexpectedError(f"workflow {name!r}: the router declares dependencies that it was never given")
+            error = UnexpectedError(f"workflow {id!r} of {name!r}: the router declares dependencies that it was never given")
             error.__cause__ = DefinitionError("call router.with_deps(deps) before dispatching")
             return error
         state = None if workflow is None else workflow.state
         at = NOTHING if workflow is None else workflow._schema.type
         expected = self.available_commands_names(at)
-        return RoutingError("NO_HANDLER", workflow=name, state=state, command=schema.name, expected=expected)
+        return RoutingError(
+            "NO_HANDLER", workflow=name, workflow_id=id, state=state, command=schema.name, expected=expected
+        )
 
     def available_commands_names(self, at: type[Any]) -> list[str]:
         """Return the stored names of the commands that have a handler in a state."""

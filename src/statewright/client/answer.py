@@ -155,7 +155,7 @@ class Reader:
                 return InvalidDataError(source, map(_issue, body["issues"]), subject=subject)
             case "RoutingError":
                 facts = {name: body[name] for name in ("workflow", "state", "command", "expected")}
-                return RoutingError(body["code"], **facts)
+                return RoutingError(body["code"], workflow_id=body.get("workflow_id"), **facts)
             case "DependencyError":
                 return DependencyError(body["name"], workflow=self._name)
             case _:
