@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from statewright import MemoryStore, Worker, WorkflowExecutor
+from statewright import Commit, MemoryStore, Worker, WorkflowExecutor
 from statewright.errors import DefinitionError
 from statewright.stores.sqlite import SQLiteStore
 from statewright.testing import FaultyStore
@@ -345,3 +345,34 @@ def test_a_store_that_cannot_serve_a_worker() -> None:
         Worker(Bare())
     with pytest.raises(DefinitionError, match="start is a position"):
         Worker(MemoryStore(), start=-1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"retries": -1}, "retries is an integer from 0"),
+        ({"retries": True}, "retries is an integer from 0"),
+        ({"backoff": timedelta(seconds=-1)}, "backoff is a timedelta zero or more"),
+        ({"backoff": 5}, "backoff is a timedelta"),
+        ({"lease": timedelta()}, "lease is a timedelta above zero"),
+        ({"poll": 1.0}, "poll is a timedelta above zero"),
+    ],
+)
+def test_a_worker_refuses_numbers_that_are_none(wrong: Any, said: str) -> None:
+    """A number that would only fail in the midst of the work is refused when the worker is made."""
+    with pytest.raises(DefinitionError, match=said):
+        Worker(MemoryStore(), **wrong)
+
+
+@pytest.mark.parametrize("name", ["", "p" * 201, "pub\0lisher", "\ud800"])
+def test_a_publisher_has_a_name_that_a_store_can_keep(name: str) -> None:
+    """A name under which no position could be kept is refused when the worker is made."""
+
+    class Nobody:
+        def __init__(self) -> None:
+            self.name = name
+
+        async def publish(self, commit: Commit) -> None: ...
+
+    with pytest.raises(DefinitionError, match="a publisher has a name of 1 to 200 characters"):
+        Worker(MemoryStore(), publishers=[Nobody()])

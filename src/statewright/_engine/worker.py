@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Self
 
 from .._model.commit import new_id
+from .._model.plain import flaw
 from .._model.reactor import Reactors
 from ..errors import DefinitionError, LeaseLostError, StoreError
 from .backoff import pause
@@ -26,6 +27,7 @@ _log = logging.getLogger("statewright.worker")
 
 _FIRST_BACKOFF: Final = timedelta(milliseconds=100)
 _LAST_BACKOFF: Final = timedelta(seconds=30)
+_LONGEST_NAME: Final = 200
 
 
 class Worker:
@@ -71,6 +73,7 @@ class Worker:
         by_name = _check_executors(store, list(executors))
         _check_store(store)
         _check_start(start)
+        _check_numbers(retries, {"backoff": backoff, "lease": lease, "poll": poll})
         self._store = store
         self._start: int | Literal["now"] | None = start
         self._lease = lease
@@ -85,8 +88,7 @@ class Worker:
         publishing = [PublisherRole(tools, publisher) for publisher in self._publishers]
         self._roles: list[Role] = [*timers, *deciding, *publishing]
         self._readers = [*(role.name for role in deciding), *(role.name for role in publishing)]
-        if len(set(self._readers)) < len(self._readers):
-            raise DefinitionError(f"two readers share a name: {', '.join(sorted(self._readers))}")
+        _check_readers(self._readers)
         self._fences: dict[str, Fence] = {}
 
     @property
@@ -351,3 +353,22 @@ def _check_start(start: Any) -> None:
     if start is None or start == "now" or (type(start) is int and start >= 0):
         return
     raise DefinitionError(f'start is a position from 0 or "now", found {start!r}')
+
+
+def _check_numbers(retries: Any, lengths: Mapping[str, Any]) -> None:
+    if type(retries) is not int or retries < 0:
+        raise DefinitionError(f"retries is an integer from 0, found {retries!r}")
+    for name, length in lengths.items():
+        least = "zero or more" if name == "backoff" else "above zero"
+        if not isinstance(length, timedelta) or length < timedelta() or (length == timedelta() and name != "backoff"):
+            raise DefinitionError(f"{name} is a timedelta {least}, found {length!r}")
+
+
+def _check_readers(readers: Sequence[str]) -> None:
+    if len(set(readers)) < len(readers):
+        raise DefinitionError(f"two readers share a name: {', '.join(sorted(readers))}")
+    for reader in readers:
+        kind, _, name = reader.partition(":")
+        if not 1 <= len(name) <= _LONGEST_NAME or flaw(name):
+            what = f"1 to {_LONGEST_NAME} characters without NUL"
+            raise DefinitionError(f"a {kind} has a name of {what}, found {name!r}")
