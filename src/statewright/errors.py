@@ -96,9 +96,15 @@ def _rebuild(cls: type[StatewrightError], args: tuple[Any, ...], facts: dict[str
 class StatewrightError(Exception):
     """The root of every error that Statewright raises or returns."""
 
+    _cause_name: str | None = None
+    """Class of the cause that an error had in the process that it came from."""
+
     def __reduce__(self) -> tuple[Any, ...]:
         # The default calls __init__ with `args`; ours take facts by keyword.
-        return _rebuild, (type(self), self.args, dict(self.__dict__))
+        facts = dict(self.__dict__)
+        if self.__cause__ is not None:
+            facts["_cause_name"] = type(self.__cause__).__name__  # the cause may be of a kind that cannot be pickled
+        return _rebuild, (type(self), self.args, facts)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
@@ -211,8 +217,10 @@ class RoutingError(ExecutionError):
         match self.code:
             case "NO_HANDLER":
                 place = f"in state {self.state!r}" if self.state is not None else "before it exists"
-                which = repr(self.workflow) if self.workflow_id is None else f"{self.workflow_id!r} of {self.workflow!r}"
-                return f"workflow {which} has no handler for {self.command!r} {place}; expected: {expected}"
+                of = f"{self.workflow_id!r} of " if self.workflow_id is not None else ""
+                return (
+                    f"workflow {of}{self.workflow!r} has no handler for {self.command!r} {place}; expected: {expected}"
+                )
             case "UNKNOWN_STATE":
                 return f"workflow {self.workflow!r} has no state {self.state!r}; declared: {expected}"
             case _:
@@ -410,9 +418,10 @@ class UnexpectedError(ExecutionError):
         return f"{self.reason}{_named_cause(self)}"
 
 
-def _named_cause(error: BaseException) -> str:
+def _named_cause(error: StatewrightError) -> str:
     # The class only: the cause's own text may quote what no client may see.
-    return f" ({type(error.__cause__).__name__})" if error.__cause__ is not None else ""
+    name = type(error.__cause__).__name__ if error.__cause__ is not None else error._cause_name
+    return f" ({name})" if name else ""
 
 
 # --- refusals ------------------------------------------------------------------------------------------------------

@@ -138,6 +138,18 @@ def test_error_survives_pickle(error: StatewrightError) -> None:
 
 
 @each_error
+def test_message_is_the_same_in_another_process(error: StatewrightError) -> None:
+    """A cause stays behind, since it may be of a kind that cannot be pickled; its name in the message does not."""
+    error = copy.copy(error)
+    error.__cause__ = KeyError("tea")
+
+    back = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(error))))
+
+    assert str(back) == str(error)
+    assert back.__cause__ is None
+
+
+@each_error
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
 def test_error_survives_copy(error: StatewrightError, copied: Any) -> None:
     """A copy is another object with the same facts and the same cause."""

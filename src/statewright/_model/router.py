@@ -374,7 +374,8 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
     def _no_way(self, workflow: Workflow[Any, Any, Any, Any] | None, id: str, schema: Schema) -> ExecutionError:
         name = self._definition.name
         if self._lacks_deps:
-            error = UnexpectedError(f"workflow {id!r} of {name!r}: the router declares dependencies that it was never given")
+            reason = "the router declares dependencies that it was never given"
+            error = UnexpectedError(f"workflow {id!r} of {name!r}: {reason}")
             error.__cause__ = DefinitionError("call router.with_deps(deps) before dispatching")
             return error
         state = None if workflow is None else workflow.state
