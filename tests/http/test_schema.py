@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance  # noqa: 
 
 from statewright import MemoryStore  # noqa: E402 - after what may be missing
 from statewright.http import create_app  # noqa: E402
+from statewright.http.path import WORDS  # noqa: E402
 from tests.http.served import serving, store_at  # noqa: E402
 from tests.http.shop import shop  # noqa: E402
 
@@ -22,9 +25,20 @@ pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.places"]
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 
-app = create_app([shop(MemoryStore())], console=False)
-# A stream has no end, and a tool that waits for the end of each answer would wait for it.
-schema = schemathesis.openapi.from_asgi("/openapi.json", app).exclude(path_regex="/stream$")
+def within_reach(document: Any) -> Any:
+    """Return a document without what has no end: a tool that waits for the end of each answer would wait for it."""
+    found = document.exclude(path_regex="/stream$")
+
+    @found.hook("filter_path_parameters")  # type: ignore[untyped-decorator]
+    def is_no_word(_: Any, path_parameters: Any) -> bool:
+        # As an id such a word is sent with a percent-encoded letter; as it is, it leads to the stream.
+        return (path_parameters or {}).get("id") not in WORDS
+
+    return found
+
+
+store = MemoryStore()
+schema = within_reach(schemathesis.openapi.from_asgi("/openapi.json", create_app([shop(store)], console=False)))
 
 
 @schema.parametrize()
@@ -36,10 +50,19 @@ def test_every_answer_is_documented(case: Any) -> None:
     case.call_and_validate(excluded_checks=[positive_data_acceptance])
 
 
-def walk(document: Any) -> None:
-    """Walk from answer to request, by what was answered."""
+def walk(document: Any, open_store: Callable[[], AbstractAsyncContextManager[Any]]) -> None:
+    """Walk from answer to request, by what was answered; begin each walk where there is nothing."""
+
+    async def forget_all() -> None:
+        async with open_store() as store:
+            for stored in await store.find(limit=1000):
+                await store.forget(stored.snapshot.id)
 
     class Walk(document.as_state_machine()):  # type: ignore[misc]
+        def setup(self) -> None:
+            asyncio.run(forget_all())
+            super().setup()
+
         def validate_response(self, response: Any, case: Any, **options: Any) -> None:
             # That two headers exclude each other, or that no text holds a NUL, no schema of a parameter can say.
             case.validate_response(response, excluded_checks=[positive_data_acceptance])
@@ -53,7 +76,7 @@ def walk(document: Any) -> None:
 
 def test_walks_through_the_routes_meet_only_documented_answers() -> None:
     """Walks from answer to request, by the ids that were given out, meet documented answers only."""
-    walk(schema)
+    walk(schema, lambda: nullcontext(store))
 
 
 async def test_walks_through_a_server_meet_only_documented_answers(place: str, tmp_path: Path) -> None:
@@ -61,8 +84,8 @@ async def test_walks_through_a_server_meet_only_documented_answers(place: str, t
     async with store_at(place):
         pass  # makes what is not there yet
     with serving(place, "from tests.http.shop import router\n", tmp_path) as server:
-        document = schemathesis.openapi.from_url(f"{server.address}/openapi.json").exclude(path_regex="/stream$")
-        await asyncio.to_thread(walk, document)
+        document = within_reach(schemathesis.openapi.from_url(f"{server.address}/openapi.json"))
+        await asyncio.to_thread(walk, document, lambda: store_at(place))
         server.stop()
 
     assert "Traceback" not in server.said
@@ -70,23 +93,24 @@ async def test_walks_through_a_server_meet_only_documented_answers(place: str, t
 
 def test_an_undocumented_answer_is_found_out() -> None:
     """An application that answers one kind of request as nobody has documented does not pass."""
-    broken = create_app([shop(MemoryStore())], console=False)
+    store = MemoryStore()
+    broken = create_app([shop(store)], console=False)
     broken.add_middleware(Teapot)
-    document = schemathesis.openapi.from_asgi("/openapi.json", broken).exclude(path_regex="/stream$")
+    document = within_reach(schemathesis.openapi.from_asgi("/openapi.json", broken))
 
     with pytest.raises(BaseException, match="418"):
-        walk(document)
+        walk(document, lambda: nullcontext(store))
 
 
 class Teapot:
-    """Answers 418 where the application answers 409."""
+    """Answers 418 where the application finds nothing."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         async def sending(message: Any) -> None:
-            if message.get("status") == 409:
+            if message.get("status") == 404:
                 message = {**message, "status": 418}
             await send(message)
 
