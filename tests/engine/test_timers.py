@@ -56,6 +56,17 @@ async def test_a_timer_is_never_early(store: Store) -> None:
     assert await room.after(HOUR) == ["bell"]
 
 
+async def test_it_says_what_it_follows_from(store: Store) -> None:
+    """The commit of a timer's command names the timer, and the commit that set it."""
+    room = Bells(store)
+    await room.run(Set(delay=HOUR))
+    await room.after(HOUR)
+
+    _, setting, ringing = await room.bells.history("b-1")
+    assert ringing.metadata == {"timer": "Ring", "causation_id": (await store.history("b-1"))[1].id}
+    assert setting.metadata == {}
+
+
 async def test_a_moment_is_absolute(store: Store) -> None:
     """A timer with a moment acts at that moment, also if it has passed already."""
     room = Bells(store)

@@ -243,11 +243,12 @@ class Attempt(ActiveCall):
         prepared = self.router._prepare(self.workflow, request.id, schema, command, items, request.metadata)
         if isinstance(prepared, Dispatch):
             self.said = prepared.context
-            self.routed = await prepared.decide(self.observers)
+            routed: Result = await prepared.decide(self.observers)
         else:
             tell(self.observers, "failed", prepared, self.workflow, command)
-            self.routed = Failure(prepared)
-        return self.routed
+            routed = Failure(prepared)
+        self.routed = routed
+        return routed
 
     def _replay(self, recorded: RecordedAnswer, schema: Schema) -> Result:
         request = self.request
@@ -267,15 +268,16 @@ class Attempt(ActiveCall):
     def _accepted(self, success: Success[Any, Any]) -> Decided:
         request, after, said = self.request, success.workflow, self.said
         timers: tuple[TimerWrite, ...] = ()
+        commit_id = new_id()
         if self.standing.has_timers or (said is not None and said._timers):
-            timers = self._timer_writes(after.state)
+            timers = self._timer_writes(after.state, commit_id)
             if self.lane is not None and not isinstance(self.lanes.store, TimerStore):
                 return Decided(Failure(_no_timers(self.lanes.store)))
         name = request.schema.name if request.schema is not None else ""
         commit = born(
             NewCommit,
             {
-                "id": new_id(),
+                "id": commit_id,
                 "snapshot": after._snapshot,
                 "command": RecordedMessage.of_text(name, request.text),
                 "events": said._recorded if said is not None else (),
@@ -288,7 +290,7 @@ class Attempt(ActiveCall):
         )
         return Decided(success, commit, after)
 
-    def _timer_writes(self, now_in: str) -> tuple[TimerWrite, ...]:
+    def _timer_writes(self, now_in: str, commit_id: str) -> tuple[TimerWrite, ...]:
         """Return what the command does to the timers: its own is consumed, a state is left, then what was said."""
         writes: list[TimerWrite] = []
         stored, before, timer = self.standing.snapshot, self.workflow, self.request.timer
@@ -299,16 +301,17 @@ class Attempt(ActiveCall):
         if before is not None and before.state != now_in:
             writes.append(LeftState(now_in))
         if self.said is not None:
-            writes.extend(self._timer_write(change, now_in) for change in self.said._timers)
+            changes = enumerate(self.said._timers)
+            writes.extend(self._timer_write(change, now_in, f"{commit_id}.{number}") for number, change in changes)
         return tuple(writes)
 
-    def _timer_write(self, change: TimerChange, state: str) -> TimerWrite:
+    def _timer_write(self, change: TimerChange, state: str, generation: str) -> TimerWrite:
         if isinstance(change, CancelledTimer):
             return DropTimer(change.key)
         at, delay = change.at, change.delay
         if delay is not None and self.router._has_clock and self.said is not None:
             at, delay = self.said.now + delay, None  # an explicit clock takes the place of the store's
-        return SetTimer(change.key, new_id(), change.command, state, change.keep, at, delay)
+        return SetTimer(change.key, generation, change.command, state, change.keep, at, delay)
 
     def _create(self, initial: Workflow[Any, Any, Any, Any]) -> Decided:
         request, standing = self.request, self.standing

@@ -36,7 +36,7 @@ class TimerRole:
         return until
 
     async def _fire(self, timer: DueTimer, fence: Fence) -> None:
-        metadata = {"timer": timer.key}
+        metadata = {"timer": timer.key, "causation_id": timer.commit_id}
         result = await self._executor._deliver(timer.workflow_id, timer.command, fence, timer=timer, metadata=metadata)
         store, attempts = self._tools.store, timer.attempts + 1
         if isinstance(result, Success):

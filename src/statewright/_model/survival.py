@@ -209,7 +209,8 @@ def _is_copied(node: dict[str, Any]) -> bool:
             return keys.get("type") == "str"
         case {"type": "literal"}:
             return all(type(each) is str for each in node["expected"])
-    return node["type"] in _COPIED
+        case _:
+            return node["type"] in _COPIED
 
 
 def _is_pydantics(serialization: core_schema.SerSchema | Node) -> bool:

@@ -54,7 +54,7 @@ class SetTimer:
 
     key: str
     generation: str
-    """A fresh id: which of the timers that ever had this key it is."""
+    """Which of the timers that ever had this key it is: the id of the commit that set it, a dot, and a number."""
     command: RecordedMessage
     state: str
     """Stored name of the state that it belongs to."""
@@ -97,6 +97,11 @@ class DueTimer:
     due_at: datetime
     attempts: int = 0
     """How often its command failed so far, without the failures of the store."""
+
+    @property
+    def commit_id(self) -> str:
+        """Id of the commit that set it."""
+        return self.generation.partition(".")[0]
 
 
 def is_undone(timer: DueTimer, writes: Iterable[TimerWrite]) -> bool:
