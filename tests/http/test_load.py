@@ -38,7 +38,7 @@ class Size:
         return self.definition + self.workflows + self.typed + self.asleep
 
 
-WHOLE = Size(senders=200, turns=12, definition=80, workflows=90, typed=20, asleep=10, silence=10)
+WHOLE = Size(senders=200, turns=10, definition=80, workflows=90, typed=20, asleep=10, silence=10)
 SMALL = Size(senders=20, turns=10, definition=4, workflows=8, typed=2, asleep=1, silence=1)
 SENDERS = Size(senders=40, turns=15, definition=0, workflows=0, typed=0, asleep=0, silence=1)
 
