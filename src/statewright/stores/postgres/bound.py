@@ -31,8 +31,9 @@ from .fault import FAULTS, Fault, judge, translate
 from .link import Link, Params, Row
 from .log import Log
 from .reader import Reader
-from .rows import Field, array, batch_call, check_id, check_text, encoded, is_plain, short_call, stored_of
+from .rows import Field, array, batch_call, check_id, check_text, encoded, stored_of
 from .runner import Bounds, unavailable
+from .short import short_call
 from .statements import Statements
 from .timers import agenda_params, agenda_rows, fence_params
 
@@ -90,10 +91,7 @@ class BoundStore(PostgresTimers):
         """
         rows = encoded(options, options.commits[-1].id if options.commits else new_id())
         agenda = agenda_rows(options)
-        if agenda is None and is_plain(rows):
-            name, params = short_call(rows[0])
-        else:
-            name, params = batch_call(rows, agenda_params([] if agenda is None else [agenda]))
+        name, params = short_call(rows, agenda) or batch_call(rows, agenda_params([] if agenda is None else [agenda]))
         async with self._turn:
             found = await self._send(self._sql.script(name), params, options)
             # The short path gives a row back for what was saved, the other one for what was not.

@@ -18,8 +18,8 @@ from .statements import Statements, quoted
 _logger: Final = logging.getLogger("statewright.postgres")
 
 _GAP: Final = 0.02
-"""Seconds between two notifications. They are no part of a save: PostgreSQL lets transactions that notify commit one
-after the other, and would undo with it what group commit gains."""
+"""Seconds between two notifications; after a pause the first one leaves at once. They are no part of a save: PostgreSQL
+lets transactions that notify commit one after the other, and would undo with it what group commit gains."""
 _LOOK: Final = 1.0
 """Seconds between two looks whether anybody listens."""
 _HEARD: Final = 60.0
@@ -44,6 +44,7 @@ class Herald:
         self._loop = asyncio.get_running_loop()
         self._is_heard = False
         self._looked_at = self._loop.time()
+        self._told_at = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
         self._telling: asyncio.Task[None] | None = None
         self._listening: asyncio.Task[None] | None = None
@@ -53,11 +54,12 @@ class Herald:
     def tell(self) -> None:
         """Say that something was saved."""
         if self._timer is None and not self._is_closed:
-            wait = _GAP if self._is_heard else max(0.0, self._looked_at + _LOOK - self._loop.time())
-            self._timer = self._loop.call_later(wait, self._begin_telling)
+            due = self._told_at + _GAP if self._is_heard else self._looked_at + _LOOK
+            self._timer = self._loop.call_later(max(0.0, due - self._loop.time()), self._begin_telling)
 
     def _begin_telling(self) -> None:
         self._timer = None
+        self._told_at = self._loop.time()
         if self._telling is None or self._telling.done():
             self._telling = self._loop.create_task(self._tell())
         else:

@@ -11,41 +11,71 @@ SELECT id, definition, state, data::text, model_version, version, created_at, up
   has_timers
 FROM {schema}.workflow WHERE id = ANY ($1::text[]);
 
--- name: create_one
--- The short path of a single caller: one commit, no idempotency key. A row comes back if it was saved.
+-- name: save_one
+-- The short path of a single caller: one commit, with or without a key, and at most one timer that is set. A row comes
+-- back if it was saved. {saved}, {answered} and {set} stand for the parts below; parameters are named after the columns
+-- of a batch's rows, those of the timer with `put_` before them, and are numbered in order of appearance.
 WITH saved AS (
-  INSERT INTO {schema}.workflow
-    (id, version, commit_id, definition, state, model_version, data, created_at, updated_at, entered_at)
-  VALUES ($1::text, $2::bigint, $3::text, $4::text, $5::text, $6::bigint, $7::json, $8::timestamptz, $9::timestamptz,
-    $9::timestamptz)
-  ON CONFLICT (id) DO NOTHING
-  RETURNING 1
-)
+  {saved}
+){answered}{set}
 INSERT INTO {schema}.workflow_commit
   (workflow_id, version, id, definition, state, model_version, data, created_at, updated_at, command, command_data,
-   events, metadata, recorded_at)
-SELECT $1::text, $2::bigint, $3::text, $4::text, $5::text, $6::bigint, $7::json, $8::timestamptz, $9::timestamptz,
-  $10::text, $11::json, $12::json, $13::json, $14::timestamptz
+   events, metadata, idempotency_key, recorded_at)
+SELECT $id::text, $version::bigint, $commit_id::text, $definition::text, $state::text, $model_version::bigint,
+  $data::json, $created_at::timestamptz, $updated_at::timestamptz, $command::text, $command_data::json, $events::json,
+  $metadata::json, $idempotency_key::text, $recorded_at::timestamptz
 FROM saved
 RETURNING version;
 
--- name: update_one
--- As create_one, for a workflow that exists: $15 is its version, $16 its commit id.
-WITH saved AS (
-  UPDATE {schema}.workflow AS w
-  SET version = $2::bigint, commit_id = $3::text, definition = $4::text, state = $5::text, model_version = $6::bigint,
-    data = $7::json, created_at = $8::timestamptz, updated_at = $9::timestamptz,
-    entered_at = CASE WHEN w.state = $5::text THEN w.entered_at ELSE $9::timestamptz END
-  WHERE w.id = $1::text AND w.version = $15::bigint AND ($16::text IS NULL OR w.commit_id = $16::text)
+-- name: created_one
+INSERT INTO {schema}.workflow
+    (id, version, commit_id, definition, state, model_version, data, created_at, updated_at, entered_at, has_timers)
+  VALUES ($id::text, $version::bigint, $commit_id::text, $definition::text, $state::text, $model_version::bigint,
+    $data::json, $created_at::timestamptz, $updated_at::timestamptz, $updated_at::timestamptz, $has_timers::boolean)
+  ON CONFLICT (id) DO NOTHING
   RETURNING 1
+
+-- name: updated_one
+UPDATE {schema}.workflow AS w
+  SET version = $version::bigint, commit_id = $commit_id::text, definition = $definition::text, state = $state::text,
+    model_version = $model_version::bigint, data = $data::json, created_at = $created_at::timestamptz,
+    updated_at = $updated_at::timestamptz,
+    entered_at = CASE WHEN w.state = $state::text THEN w.entered_at ELSE $updated_at::timestamptz END,
+    has_timers = w.has_timers OR $has_timers::boolean
+  WHERE w.id = $id::text AND w.version = $expected::bigint
+    AND ($expected_commit_id::text IS NULL OR w.commit_id = $expected_commit_id::text)
+  RETURNING 1
+
+-- name: answered_one
+, answered AS (
+  INSERT INTO {schema}.idempotency
+    (workflow_id, key, command, fingerprint, definition, state, data, model_version, version, created_at, updated_at,
+     events)
+  SELECT $id::text, $idempotency_key::text, $command::text, COALESCE($fingerprint::text, ''), $definition::text,
+    $state::text, $data::json, $model_version::bigint, $version::bigint, $created_at::timestamptz,
+    $updated_at::timestamptz, $events::json
+  FROM saved
+  -- The key of a record whose retention is over may be used again.
+  ON CONFLICT (workflow_id, key) DO UPDATE
+  SET command = EXCLUDED.command, fingerprint = EXCLUDED.fingerprint, definition = EXCLUDED.definition,
+    state = EXCLUDED.state, data = EXCLUDED.data, model_version = EXCLUDED.model_version, version = EXCLUDED.version,
+    created_at = EXCLUDED.created_at, updated_at = EXCLUDED.updated_at, events = EXCLUDED.events,
+    kept_since = EXCLUDED.kept_since
 )
-INSERT INTO {schema}.workflow_commit
-  (workflow_id, version, id, definition, state, model_version, data, created_at, updated_at, command, command_data,
-   events, metadata, recorded_at)
-SELECT $1::text, $2::bigint, $3::text, $4::text, $5::text, $6::bigint, $7::json, $8::timestamptz, $9::timestamptz,
-  $10::text, $11::json, $12::json, $13::json, $14::timestamptz
-FROM saved
-RETURNING version;
+
+-- name: set_one
+, set_anew AS (
+  INSERT INTO {schema}.timer
+    (workflow_id, key, generation, definition, state, keep, command, command_data, due_at)
+  SELECT $id::text, $put_key::text, $put_generation::text, $put_definition::text, $put_state::text,
+    $put_keep::boolean, $put_command::text, $put_command_data::json,
+    COALESCE($put_due_at::timestamptz, clock_timestamp() + $put_delay::interval)
+  FROM saved
+  ON CONFLICT (workflow_id, key) DO UPDATE
+  SET generation = EXCLUDED.generation, definition = EXCLUDED.definition, state = EXCLUDED.state,
+    keep = EXCLUDED.keep, command = EXCLUDED.command, command_data = EXCLUDED.command_data, due_at = EXCLUDED.due_at,
+    attempts = 0, error = NULL
+)
 
 -- name: save_many
 -- A batch: one row for each commit, in order of id and version; `expected` is set on the row that becomes the current

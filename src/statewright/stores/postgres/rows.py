@@ -208,26 +208,6 @@ def _moment(moment: datetime) -> str:
         raise _invalid("time", "a time within the years 1 to 9999, in UTC too, is expected") from None
 
 
-def is_plain(rows: Sequence[EntryRow]) -> bool:
-    """Return whether a save can take the short path: one commit, no idempotency key, no timer so far."""
-    row = rows[0]
-    is_one = len(rows) == 1 and row.recorded_at is not None and row.idempotency_key is None
-    return is_one and row.has_timers == "f"
-
-
-def short_call(row: EntryRow) -> tuple[str, Sequence[Field]]:
-    """Return the name of the statement of the short path, and its parameters."""
-    common = (
-        row.id,
-        *row[3:11],  # version to updated_at
-        *row[13:17],  # command to metadata
-        row.recorded_at,
-    )
-    if row.expected == "0":
-        return "create_one", common
-    return "update_one", (*common, row.expected, row.expected_commit_id)
-
-
 def batch_call(rows: Iterable[EntryRow], more: Sequence[str] = ()) -> tuple[str, Sequence[Field]]:
     """Return the name of the statement for any number of saves, and its parameters.
 

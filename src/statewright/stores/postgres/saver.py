@@ -12,8 +12,9 @@ from ...errors import ExecutionError, LeaseLostError, StoreError, StoreUnavailab
 from .entry import Entry
 from .fault import FAULTS, Fault, translate
 from .link import Link, Row
-from .rows import array, batch_call, is_plain, short_call, stored_of
+from .rows import array, batch_call, stored_of
 from .runner import Pause, Runner, fault_on, unavailable
+from .short import short_call
 from .statements import Statements
 from .timers import agenda_params, fence_params
 
@@ -111,11 +112,11 @@ class Saver:
             remaining = max(self._deadline(batch[0]) - self._now(), _LEAST_PATIENCE)
             timeout = remaining + _GRACE
             await link.fetch(b"SELECT set_config('lock_timeout', $1, false)", (f"{remaining * 1000:.0f}ms",))
-        agendas = [entry.agenda for entry in batch if entry.agenda is not None]
-        if len(batch) == 1 and not agendas and is_plain(batch[0].rows):
-            name, params = short_call(batch[0].rows[0])
+        if len(batch) == 1 and (call := short_call(batch[0].rows, batch[0].agenda)) is not None:
+            name, params = call
             saved = await link.fetch(self._sql[name], params, timeout=timeout)
             return set() if saved else {batch[0].id}
+        agendas = [entry.agenda for entry in batch if entry.agenda is not None]
         name, params = batch_call((row for entry in batch for row in entry.rows), agenda_params(agendas))
         return {id for (id,) in await link.fetch(self._sql[name], params, timeout=timeout)}
 
