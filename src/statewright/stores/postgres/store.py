@@ -24,8 +24,7 @@ from ..._engine.ports import (
 )
 from ..._model.commit import Commit
 from ..._model.snapshot import WorkflowSnapshot
-from ...errors import DefinitionError, ExecutionError, StoreError, StoreUnavailableError
-from ..argument import check_limit, check_number, check_pruning
+from ...errors import DefinitionError, ExecutionError, InvalidDataError, Issue, StoreError, StoreUnavailableError
 from .agenda import PostgresAgenda
 from .driver import require_psycopg
 from .schema import schema_sql
@@ -259,11 +258,10 @@ class PostgresStore(PostgresAgenda):
         that stayed open for long comes late, and never behind a reader's back.
 
         Raises:
-            InvalidDataError: Position or limit is below zero.
             PositionPrunedError: Some of what was asked for has been pruned.
             StoreError: They could not be read.
         """
-        return await self._opened().log.read(check_number("after", after), check_limit(limit))
+        return await self._opened().log.read(after, limit)
 
     async def subscribe(self, *, after: int = 0) -> AsyncIterator[Commit]:
         """Yield commits with a position above `after`, and wait for more, until the store is closed.
@@ -274,7 +272,6 @@ class PostgresStore(PostgresAgenda):
             PositionPrunedError: Some of what comes next has been pruned.
             StoreError: They could not be read, or the store was closed.
         """
-        check_number("after", after)
         async with self._opened().herald.listening():
             is_down = False
             while True:
@@ -344,10 +341,12 @@ class PostgresStore(PostgresAgenda):
                 not.
 
         Raises:
-            InvalidDataError: Neither was given, or one that is below zero.
+            InvalidDataError: Neither was given.
             StoreError: The rest could not be deleted.
         """
-        check_pruning(before_position, older_than)
+        if before_position is None and older_than is None:
+            issue = Issue(("before_position",), "a position or an age is expected: prune(before_position=...)", "value")
+            raise InvalidDataError("argument", [issue])
         return await self._opened().log.prune(before_position, older_than)
 
     # --- the caller's transaction ----------------------------------------------------------------------------------
