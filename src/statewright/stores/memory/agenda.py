@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ..._engine.ports import DeadLetter, Delivery, DueTimer, Fence, ReaderStatus, SaveOptions
 from ...errors import LeaseLostError
+from ..argument import check_limit
 from .timer import Timer, Timers
 
 
@@ -224,12 +225,13 @@ class MemoryAgenda:
 
     async def dead_letters(self, *, after: str = "", limit: int = 100) -> list[DeadLetter]:
         """Return dead letters with an id above `after`, in order of id."""
+        most = check_limit(limit)
         with self._lock:
             timers, rows = list(self._timers.parked.values()), list(self._outbox.values())
         letters = [_dead_timer(timer.due, timer.error) for timer in timers]
         letters += [_dead_delivery(row.delivery, row.error) for row in rows if row.error is not None]
         found = sorted(letters, key=lambda letter: letter.id)
-        return [letter for letter in found if letter.id > after][:limit]
+        return [letter for letter in found if letter.id > after][:most]
 
     async def retry_dead_letter(self, id: str) -> bool:
         """Let a dead letter be tried again, from the first attempt; return whether there is one with this id."""

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final, Self
 from ..._engine.ports import FoldingStore, RecordedAnswer, SaveOptions, StoreAdapter, StoredWorkflow
 from ..._model.commit import Commit, NewCommit, new_id
 from ..._model.snapshot import WorkflowSnapshot, born
-from ...errors import ConcurrencyConflictError, InvalidDataError, Issue, PositionPrunedError
+from ...errors import ConcurrencyConflictError, PositionPrunedError
+from ..argument import check_limit, check_number, check_pruning
 from .agenda import Bell, MemoryAgenda
 
 _MILLENNIUM: Final = timedelta(days=365_250)
@@ -129,12 +130,17 @@ class MemoryStore(MemoryAgenda):
         return None if row is None else row.answers.get(key)
 
     async def history(self, id: str, *, after: int = 0, limit: int | None = None) -> list[Commit]:
-        """Return a workflow's commits with a version above `after`, oldest first."""
+        """Return a workflow's commits with a version above `after`, oldest first.
+
+        Raises:
+            InvalidDataError: The limit is below zero.
+        """
+        most = None if limit is None else check_limit(limit)
         row = self._rows.get(id)
         if row is None:
             return []
         found = [commit.at(position) for position, commit in row.commits if commit.version > after]
-        return found[:limit]
+        return found[:most]
 
     async def snapshot_at(self, id: str, version: int) -> WorkflowSnapshot | None:
         """Return the workflow as it was after the commit with this version."""
@@ -146,12 +152,14 @@ class MemoryStore(MemoryAgenda):
         """Return commits with a position above `after`, in order of position.
 
         Raises:
+            InvalidDataError: Position or limit is below zero.
             PositionPrunedError: Some of them have been pruned.
         """
-        if after < self._horizon:
+        most = check_limit(limit)
+        if check_number("after", after) < self._horizon:
             raise PositionPrunedError(after, self._horizon)
         start = bisect.bisect_right(self._log, after, key=itemgetter(0))
-        return [commit.at(position) for position, commit in self._log[start : start + limit]]
+        return [commit.at(position) for position, commit in self._log[start : start + most]]
 
     async def subscribe(self, *, after: int = 0) -> AsyncIterator[Commit]:
         """Yield commits with a position above `after`, and wait for more."""
@@ -175,9 +183,14 @@ class MemoryStore(MemoryAgenda):
     async def find(
         self, *, definition: str | None = None, state: str | None = None, after: str = "", limit: int = 100
     ) -> list[StoredWorkflow]:
-        """Return workflows with an id above `after`, in order of id."""
+        """Return workflows with an id above `after`, in order of id.
+
+        Raises:
+            InvalidDataError: The limit is below zero.
+        """
+        most = check_limit(limit)
         found = sorted((each for each in self._all() if each.id > after), key=attrgetter("id"))
-        return [each for each in found if _fits(each, definition, state)][:limit]
+        return [each for each in found if _fits(each, definition, state)][:most]
 
     async def count(self, *, definition: str | None = None, state: str | None = None) -> int:
         """Return how many workflows there are."""
@@ -203,11 +216,9 @@ class MemoryStore(MemoryAgenda):
         """Delete old commits, and return how many; what is still needed stays.
 
         Raises:
-            InvalidDataError: Neither a position nor an age was given.
+            InvalidDataError: Neither a position nor an age was given, or one below zero.
         """
-        if before_position is None and older_than is None:
-            issue = Issue(("before_position",), "a position or an age is expected: prune(before_position=...)", "value")
-            raise InvalidDataError("argument", (issue,))
+        check_pruning(before_position, older_than)
         with self._lock:
             end = self._first_needed(self._position + 1)
             if before_position is not None:

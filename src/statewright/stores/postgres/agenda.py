@@ -22,6 +22,7 @@ from ..._engine.ports import (
 from ..._model.commit import RecordedMessage
 from ..._model.plain import to_text, to_value
 from ...errors import LeaseLostError
+from ..argument import check_limit
 from .rows import Field, array, check_text
 from .timers import fence_params, length_text, moment_text
 
@@ -181,6 +182,7 @@ class PostgresAgenda(PostgresTimers):
 
     async def dead_letters(self, *, after: str = "", limit: int = 100) -> list[DeadLetter]:
         """Return dead letters with an id above `after`, in order of id."""
+        limit = check_limit(limit)
         found: list[DeadLetter] = []
         if after < _TIMERS:
             number = _number_after(after)

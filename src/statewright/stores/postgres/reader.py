@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Protocol
 
 from ..._engine.ports import RecordedAnswer, StoredWorkflow
 from ..._model.commit import Commit
 from ..._model.snapshot import WorkflowSnapshot
-from ...errors import InvalidDataError, Issue
+from ..argument import EVERYTHING, check_limit
 from .link import Params, Row
 from .rows import answer_of, array, check_text, commit_of, snapshot_of, stored_of
 from .statements import Statements
 from .timers import age_text
-
-_EVERYTHING: Final = 2**62
-"""A limit that limits nothing."""
 
 
 class Fetch(Protocol):
@@ -57,7 +54,7 @@ class Reader:
 
     async def history(self, id: str, after: int, limit: int | None) -> list[Commit]:
         """Return a workflow's commits with a version above `after`, oldest first."""
-        most = _EVERYTHING if limit is None else check_limit(limit)
+        most = EVERYTHING if limit is None else check_limit(limit)
         rows = await self._fetch(self._sql["history"], (check_text("id", id), str(after), str(most)))
         return [commit_of(row) for row in rows]
 
@@ -88,14 +85,3 @@ def _narrowed(verb: str, definition: str | None, state: str | None) -> tuple[str
     chosen = {"definition": definition, "state": state}
     given = {name: check_text(name, value) for name, value in chosen.items() if value is not None}
     return "_".join([verb, *(given or ["any"])]), tuple(given.values())
-
-
-def check_limit(limit: int) -> int:
-    """Return a limit.
-
-    Raises:
-        InvalidDataError: It is below zero.
-    """
-    if limit < 0:
-        raise InvalidDataError("argument", [Issue(("limit",), "a number from 0 is expected", "value")])
-    return limit

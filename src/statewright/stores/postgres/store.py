@@ -24,7 +24,8 @@ from ..._engine.ports import (
 )
 from ..._model.commit import Commit
 from ..._model.snapshot import WorkflowSnapshot
-from ...errors import DefinitionError, ExecutionError, InvalidDataError, Issue, StoreError, StoreUnavailableError
+from ...errors import DefinitionError, ExecutionError, StoreError, StoreUnavailableError
+from ..argument import check_limit, check_number, check_pruning
 from .agenda import PostgresAgenda
 from .driver import require_psycopg
 from .schema import schema_sql
@@ -258,10 +259,11 @@ class PostgresStore(PostgresAgenda):
         that stayed open for long comes late, and never behind a reader's back.
 
         Raises:
+            InvalidDataError: Position or limit is below zero.
             PositionPrunedError: Some of what was asked for has been pruned.
             StoreError: They could not be read.
         """
-        return await self._opened().log.read(after, limit)
+        return await self._opened().log.read(check_number("after", after), check_limit(limit))
 
     async def subscribe(self, *, after: int = 0) -> AsyncIterator[Commit]:
         """Yield commits with a position above `after`, and wait for more, until the store is closed.
@@ -272,6 +274,7 @@ class PostgresStore(PostgresAgenda):
             PositionPrunedError: Some of what comes next has been pruned.
             StoreError: They could not be read, or the store was closed.
         """
+        check_number("after", after)
         async with self._opened().herald.listening():
             is_down = False
             while True:
@@ -341,12 +344,10 @@ class PostgresStore(PostgresAgenda):
                 not.
 
         Raises:
-            InvalidDataError: Neither was given.
+            InvalidDataError: Neither was given, or one that is below zero.
             StoreError: The rest could not be deleted.
         """
-        if before_position is None and older_than is None:
-            issue = Issue(("before_position",), "a position or an age is expected: prune(before_position=...)", "value")
-            raise InvalidDataError("argument", [issue])
+        check_pruning(before_position, older_than)
         return await self._opened().log.prune(before_position, older_than)
 
     # --- the caller's transaction ----------------------------------------------------------------------------------

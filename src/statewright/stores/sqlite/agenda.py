@@ -19,6 +19,7 @@ from ..._engine.ports import (
     TimerCatalog,
     TimerStore,
 )
+from ..argument import check_limit
 from . import outbox
 from . import timer as timers
 from .connection import Database, Settings
@@ -162,7 +163,8 @@ class SQLiteAgenda:
 
     async def dead_letters(self, *, after: str = "", limit: int = 100) -> list[DeadLetter]:
         """Return dead letters with an id above `after`, in order of id."""
-        return await self._opened().read(lambda connection: outbox.dead_letters(connection, after, limit))
+        most = check_limit(limit)
+        return await self._opened().read(lambda connection: outbox.dead_letters(connection, after, most))
 
     async def retry_dead_letter(self, id: str) -> bool:
         """Let a dead letter be tried again, from the first attempt; return whether there is one with this id."""

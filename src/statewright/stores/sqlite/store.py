@@ -26,7 +26,8 @@ from ..._engine.ports import (
 )
 from ..._model.commit import Commit
 from ..._model.snapshot import WorkflowSnapshot
-from ...errors import DefinitionError, ExecutionError, InvalidDataError, Issue, StoreError
+from ...errors import DefinitionError, ExecutionError, StoreError
+from ..argument import check_limit, check_number, check_pruning
 from . import erasure, page, schema
 from .agenda import SQLiteAgenda
 from .connection import MEMORY, Database, Settings
@@ -280,12 +281,13 @@ class SQLiteStore(SQLiteAgenda):
         """Return commits with a position above `after`, in order of position; none is ever skipped.
 
         Raises:
+            InvalidDataError: Position or limit is below zero.
             PositionPrunedError: Some of what was asked for has been pruned.
             StoreError: They could not be read.
         """
         return await self._pages(
-            limit,
-            after,
+            check_limit(limit),
+            check_number("after", after),
             lambda last, size: lambda connection: page.commits(connection, last, size),
             lambda commit: commit.position,
         )
@@ -319,7 +321,7 @@ class SQLiteStore(SQLiteAgenda):
             StoreError: They could not be read.
         """
         return await self._pages(
-            limit,
+            check_limit(limit),
             after,
             lambda last, size: lambda connection: page.find(connection, definition, state, last, size),
             lambda stored: stored.id,
@@ -368,11 +370,10 @@ class SQLiteStore(SQLiteAgenda):
             older_than: Delete commits recorded longer ago than this, up to the first one that is not.
 
         Raises:
-            InvalidDataError: Neither was given.
+            InvalidDataError: Neither was given, or one that is below zero.
             StoreError: The rest could not be deleted.
         """
-        if before_position is None and older_than is None:
-            raise _invalid("before_position", "a position or an age is expected: prune(before_position=...)")
+        check_pruning(before_position, older_than)
         session = self._opened()
         since = None if older_than is None else time_text(self._settings.clock() - min(older_than, _MILLENNIUM))
         end = await session.read(lambda connection: erasure.first_to_keep(connection, before_position, since))
@@ -401,8 +402,8 @@ class SQLiteStore(SQLiteAgenda):
         key: Callable[[T], Any],
     ) -> list[T]:
         """Read page after page: a long list is no long transaction."""
-        if limit is not None and limit < 0:
-            raise _invalid("limit", "a number from 0 is expected")
+        if limit is not None:
+            check_limit(limit)
         session = self._opened()
         found: list[T] = []
         while limit is None or len(found) < limit:
@@ -442,10 +443,6 @@ def _checked_duration(name: str, value: object) -> timedelta:
     if not isinstance(value, timedelta) or value <= timedelta(0):
         raise DefinitionError(f"{name} is a timedelta above zero, found {value!r}")
     return value
-
-
-def _invalid(name: str, message: str) -> InvalidDataError:
-    return InvalidDataError("argument", (Issue((name,), message, "value"),))
 
 
 _stores: weakref.WeakSet[SQLiteStore] = weakref.WeakSet()
