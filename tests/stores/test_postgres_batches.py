@@ -104,8 +104,14 @@ _TIMER = SetTimer("remind", "g-1", RecordedMessage("Remind", {}), "Draft", keep=
 
 @pytest.mark.parametrize(
     "more",
-    [{}, {"count": 2}, {"idempotency_key": "k", "fingerprint": "{}"}, {"timers": (_TIMER,)}],
-    ids=["alone", "fold", "key", "timer"],
+    [
+        {},
+        {"count": 2},
+        {"idempotency_key": "k", "fingerprint": "{}"},
+        {"timers": (_TIMER,)},
+        {"idempotency_key": "k", "fingerprint": "{}", "timers": (_TIMER,)},
+    ],
+    ids=["alone", "fold", "key", "timer", "both"],
 )
 @pytest.mark.parametrize("company", [0, 5])
 async def test_the_same_version_of_another_life(
@@ -125,6 +131,35 @@ async def test_the_same_version_of_another_life(
     assert isinstance(answers[0], ConcurrencyConflictError)
     assert answers[1:] == [None] * company
     assert (await loaded(postgres_store)).snapshot.data == {"life": 2}
+
+
+@pytest.mark.parametrize("begins", [True, False])
+async def test_a_key_and_a_timer_take_the_short_path(
+    postgres_store: PostgresStore,
+    sent: list[str],
+    begins: bool,  # noqa: FBT001 - a case
+) -> None:
+    """A single save with a key and a timer is one statement without arrays, and both are there afterwards."""
+    before = opening()
+    if not begins:
+        await postgres_store.save(before)
+    extra: dict[str, Any] = {"idempotency_key": "k", "fingerprint": '{"n":1}', "timers": (_TIMER,)}
+    options = opening(**extra) if begins else following(before, **extra)
+    del sent[:]
+
+    await postgres_store.save(options)
+
+    assert len(sent) == 1
+    assert "unnest" not in sent[0]
+    check_stored(await loaded(postgres_store), options.snapshot)
+    assert (await loaded(postgres_store)).has_timers
+    answer = await postgres_store.recall(options.id, "k")
+    assert answer is not None
+    assert (answer.snapshot, answer.fingerprint) == (options.snapshot, '{"n":1}')
+    [timer] = await postgres_store.timers(options.id)
+    assert (timer.key, timer.generation, timer.definition) == ("remind", "g-1", options.snapshot.definition)
+    [commit] = await postgres_store.history(options.id, after=options.expected_version)
+    assert commit.idempotency_key == "k"
 
 
 async def test_a_conflict_with_nothing(postgres_store: PostgresStore) -> None:
