@@ -203,14 +203,14 @@ def _is_plain_node(node: dict[str, Any]) -> bool:
 
 
 def _is_copied(node: dict[str, Any]) -> bool:
-    match node:
-        case {"type": "dict"}:
+    match node["type"]:
+        case "dict":
             keys = node.get("keys_schema") or {}
             return keys.get("type") == "str"
-        case {"type": "literal"}:
+        case "literal":
             return all(type(each) is str for each in node["expected"])
-        case _:
-            return node["type"] in _COPIED
+        case other:
+            return other in _COPIED
 
 
 def _is_pydantics(serialization: core_schema.SerSchema | Node) -> bool:
