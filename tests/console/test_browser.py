@@ -464,7 +464,7 @@ def test_token_is_asked_for_once(tmp_path: Path, chromium: Any, watch: Watch) ->
         assert context.cookies() == []
         page.goto(f"{site.address}/")
         expect(page.get_by_label("Token")).to_be_visible()
-    context.close()
+        context.close()
 
 
 def test_session_that_has_ended_is_asked_for_again(tmp_path: Path, chromium: Any, watch: Watch) -> None:
@@ -489,7 +489,7 @@ def test_session_that_has_ended_is_asked_for_again(tmp_path: Path, chromium: Any
         page.get_by_role("button", name="Come in").click()
         expect(page.get_by_role("heading", name="t-1")).to_be_visible()
         expect(page.locator("#live")).to_have_text("Live")
-    context.close()
+        context.close()
 
 
 def test_id_that_does_not_exist_offers_to_create(site: Site, page: Any) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from statewright.demo.order import Open
 from statewright.stores.sqlite import SQLiteStore
 
 PROGRAM = [sys.executable, "-c", "from statewright.cli import main; main()", "serve"]
+PLAIN = [sys.executable, "-c", f"import sys; sys.modules.update(uvloop=None, httptools=None); {PROGRAM[2]}", "serve"]
+"""The same where neither of the two is installed."""
 OWN = """
 from statewright import MemoryStore, WorkflowExecutor
 from statewright.demo import router
@@ -57,10 +59,10 @@ class Server:
 
 
 @contextmanager
-def running(*arguments: str, **environment: str) -> Iterator[Server]:
+def running(*arguments: str, program: Sequence[str] = PROGRAM, **environment: str) -> Iterator[Server]:
     """Start a server on a free port, and see that it ends."""
     process = subprocess.Popen(
-        [*PROGRAM, *arguments, "--port", "0", "--no-console"],
+        [*program, *arguments, "--port", "0", "--no-console"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -78,10 +80,11 @@ def running(*arguments: str, **environment: str) -> Iterator[Server]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("program", [PROGRAM, PLAIN], ids=["quick", "plain"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_it_serves_and_stops(number: int) -> None:
+def test_it_serves_and_stops(number: int, program: list[str]) -> None:
     """It serves the demo's file, logs each request, and ends with status 0, open streams included."""
-    with running() as server, httpx2.Client(base_url=server.address, timeout=20) as client:
+    with running(program=program) as server, httpx2.Client(base_url=server.address, timeout=20) as client:
         order = client.get("/demo-order/order-1")
         created = client.post("/demo-order/order-2/commands/Open", json={"customer": "Bela"})
         with client.stream("GET", "/demo-order/order-1/stream") as stream:
