@@ -272,7 +272,7 @@ async def test_retried_with_backoff(store: Store) -> None:
 
 
 async def test_a_dead_letter_in_the_end(store: Store) -> None:
-    """After its retries a timer is a dead letter, says why, and acts when it is retried."""
+    """After its retries a timer is a dead letter, says why, and acts at once when it is retried, by whichever clock."""
     room = Bells(store, Trouble(raises=OSError("down")), retries=2)
     await room.run(Set(delay=HOUR))
 
@@ -285,7 +285,7 @@ async def test_a_dead_letter_in_the_end(store: Store) -> None:
     room.trouble.raises = None
     assert await room.after(HOUR) == []
     assert await store.retry_dead_letter(letter.id)
-    assert await room.after(timedelta(days=1000)) == ["bell"]
+    assert await room.after() == ["bell"]
 
 
 async def test_a_dead_letter_goes_with_its_state(store: Store) -> None:
@@ -361,7 +361,7 @@ async def test_a_command_that_this_code_does_not_know(store: Store) -> None:
     assert letter.error["code"] == "UNKNOWN_COMMAND"
 
     await store.retry_dead_letter(letter.id)
-    assert await room.after(timedelta(days=1000)) == ["bell"]
+    assert await room.after() == ["bell"]
 
 
 # --- races -----------------------------------------------------------------------------------------------------------

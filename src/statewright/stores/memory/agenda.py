@@ -237,7 +237,7 @@ class MemoryAgenda:
         """Let a dead letter be tried again, from the first attempt; return whether there is one with this id."""
         with self._lock:
             if (timer := self._timers.parked.get(id.removeprefix(_TIMER))) and id.startswith(_TIMER):
-                self._timers.put_back(timer, _now(), 0)
+                self._timers.put_back(timer, timer.due.due_at, 0)  # due by the worker's clock, which may be another
                 return True
         for row in list(self._outbox.values()):
             if row.error is not None and _delivery_id(row.delivery) == id:

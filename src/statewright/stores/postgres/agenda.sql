@@ -256,7 +256,8 @@ UPDATE {schema}.outbox SET error = NULL, attempts = 0, due_at = clock_timestamp(
 WHERE id = $1::bigint AND error IS NOT NULL RETURNING 1;
 
 -- name: retry_timer
-UPDATE {schema}.timer SET error = NULL, attempts = 0, due_at = clock_timestamp()
+-- It was due by the worker's clock, which need not be the server's: so it is still.
+UPDATE {schema}.timer SET error = NULL, attempts = 0
 WHERE generation = $1 AND error IS NOT NULL RETURNING 1;
 
 -- name: drop_delivery

@@ -196,10 +196,13 @@ def dead_letters(connection: sqlite3.Connection, after: str, limit: int) -> list
 def retry(connection: sqlite3.Connection, id: str, now: str) -> bool:
     """Let a dead letter be tried again, from the first attempt."""
     where, value = _place(id)
+    # A timer was due by the worker's clock, which need not be this one: so it is still.
+    when = "due_at" if where.startswith("timer") else "?"
     query = f"UPDATE {where} AND error IS NOT NULL".replace(
-        " WHERE", " SET error = NULL, attempts = 0, due_at = ? WHERE"
+        " WHERE", f" SET error = NULL, attempts = 0, due_at = {when} WHERE"
     )
-    return connection.execute(query, (now, value)).rowcount > 0
+    params = (value,) if when == "due_at" else (now, value)
+    return connection.execute(query, params).rowcount > 0
 
 
 def drop(connection: sqlite3.Connection, id: str) -> bool:
