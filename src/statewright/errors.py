@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal, TypeAlias, dataclass_transform
@@ -83,7 +84,8 @@ class Issue:
         return {"path": list(self.path), "message": self.message, "type": self.type}
 
     def __str__(self) -> str:
-        return f"{'.'.join(map(str, self.path))}: {self.message}" if self.path else self.message
+        where = _encodable(".".join(map(str, self.path)))
+        return f"{where}: {self.message}" if self.path else self.message
 
 
 def _rebuild(cls: type[StatewrightError], args: tuple[Any, ...], facts: dict[str, Any]) -> StatewrightError:
@@ -145,15 +147,34 @@ class ExecutionError(StatewrightError):
     def to_dict(self) -> dict[str, Any]:
         """Return category, message and facts as JSON-safe data. Causes are left out."""
         facts = {name: _json_safe(getattr(self, name)) for name in self._facts}
-        return {"category": self.category, "type": type(self).__name__, "message": str(self), **facts}
+        message = _encodable(str(self))
+        return {"category": self.category, "type": type(self).__name__, "message": message, **facts}
 
 
 def _json_safe(value: Any) -> Any:
-    if isinstance(value, Issue):
-        return value.to_dict()
-    if isinstance(value, list | tuple):
-        return [_json_safe(item) for item in value]
-    return to_jsonable_python(value, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
+    try:
+        return _strict(to_jsonable_python(value, fallback=repr, bytes_mode="base64"))
+    except Exception:  # noqa: BLE001 - it holds itself, or an object that cannot even be shown
+        return f"<{type(value).__name__}>"
+
+
+def _strict(value: Any) -> Any:
+    """Return plain data without what Python writes as JSON and other parsers refuse: NaN, infinity, half characters."""
+    match value:
+        case str():
+            return _encodable(value)
+        case float() if not math.isfinite(value):
+            return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
+        case list():
+            return [_strict(item) for item in value]
+        case dict():
+            return {_encodable(key): _strict(item) for key, item in value.items()}
+        case _:
+            return value
+
+
+def _encodable(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 class InvalidDataError(ExecutionError):
@@ -518,10 +539,10 @@ class DomainError(ExecutionError):
         """
         fields = self._fields()
         try:
-            data = fields.client_view(self.data)
+            data = _strict(fields.client_view(self.data))
         except Exception:  # noqa: BLE001 - a field changed after construction may no longer fit its own schema
-            data = _json_safe({name: self.data[name] for name in fields.open_names})
-        message = DomainError.__str__(self) if fields.view.has_hidden else str(self)
+            data = {name: _json_safe(self.data[name]) for name in fields.open_names}
+        message = _encodable(DomainError.__str__(self) if fields.view.has_hidden else str(self))
         return {"category": self.category, "code": self.code, "message": message, "data": data}
 
     def __str__(self) -> str:

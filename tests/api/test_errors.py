@@ -187,3 +187,11 @@ def test_error_survives_an_exception_group(error: StatewrightError) -> None:
         caught.extend(group.exceptions)
 
     assert caught == [error]
+
+
+def test_a_place_that_cannot_be_encoded_is_told_in_words() -> None:
+    """A key with half a character, as a client may send it, harms neither the message nor the form for JSON."""
+    error = InvalidDataError("command", [Issue(("\ud800", 0), "not known", "unknown_key")])
+
+    assert str(error).encode()
+    assert json.dumps(error.to_dict(), ensure_ascii=False).encode()

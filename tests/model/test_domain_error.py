@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import pickle
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -255,6 +256,37 @@ def test_form_for_json_survives_odd_text(text: str) -> None:
 
     assert isinstance(json.dumps(error.to_dict()), str)
     assert isinstance(str(error), str)
+
+
+def circle() -> list[Any]:
+    """Return a list that holds itself."""
+    found: list[Any] = []
+    found.append(found)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (math.nan, None),
+        ("\ud800", "\\ud800"),
+        ({"\ud800": 1}, "<dict>"),
+        (circle(), "<list>"),
+        (b"\xff", "_w=="),
+    ],
+    ids=["nan", "surrogate", "surrogate key", "circle", "bytes"],
+)
+def test_form_for_json_is_what_every_parser_reads(value: Any, shown: Any) -> None:
+    """What Python alone would write as JSON, or nobody can, is told in words, in a field of its own type or of any."""
+
+    class Measured(DomainError):
+        found: Any
+        ratio: float = math.inf
+
+    form = Measured(found=value).to_dict()
+
+    assert form["data"] == {"found": shown, "ratio": "Infinity"}
+    json.dumps(form, allow_nan=False, ensure_ascii=False).encode()
 
 
 def test_fields_may_name_local_classes() -> None:
