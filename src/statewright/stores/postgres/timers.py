@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ..._engine.ports import Fence, SaveOptions
@@ -72,11 +73,18 @@ def agenda_rows(options: SaveOptions) -> AgendaRows | None:
         return None
     fences = [FenceRow(options.id, check_text("lease", fence.name), str(fence.epoch)) for fence in options.fences]
     writes = options.timers
+    match writes:
+        case [SetTimer() as only]:  # the usual one comes to itself
+            return AgendaRows(fences, [], [_put(options, only, only.state)])
+        case _:
+            return AgendaRows(fences, *_in_the_end(options, writes))
+
+
+def _in_the_end(options: SaveOptions, writes: Sequence[TimerWrite]) -> tuple[list[ChangeRow], list[PutRow]]:
     final, ended = _by_key(writes)
     changes = [ChangeRow(options.id, "end", check_text("key", key), None) for key in ended]
     changes += [ChangeRow(options.id, *facts) for facts in _by_state(writes)]
-    puts = [_put(options, write, state) for write, state in final.values()]
-    return AgendaRows(fences, changes, puts)
+    return changes, [_put(options, write, state) for write, state in final.values()]
 
 
 def agenda_params(rows: Sequence[AgendaRows]) -> list[str]:
@@ -100,6 +108,7 @@ def moment_text(moment: datetime | None) -> Field:
     return None if moment is None else moment.astimezone(UTC).isoformat()
 
 
+@lru_cache(maxsize=128)
 def length_text(length: timedelta) -> str:
     """Return a duration as a parameter. Not in days, which are not all of one length."""
     hours, rest = divmod(length, _HOUR)
