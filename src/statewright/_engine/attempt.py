@@ -43,7 +43,7 @@ from .fold import Standing
 from .lane import Lane
 from .lanes import Lanes
 from .nesting import ActiveCall, executing
-from .ports import IdempotentStore, RecordedAnswer, StoredWorkflow, TimerStore
+from .ports import RecordedAnswer, StoredWorkflow
 from .reading import read
 from .request import Request
 from .restore import Restorer
@@ -155,16 +155,14 @@ class Attempt(ActiveCall):
         if unsaved is not None and unsaved.command is not None:
             fingerprint = unsaved.fingerprint or ""
             return RecordedAnswer(unsaved.command.type, fingerprint, unsaved.snapshot, unsaved.events)
-        store = self.lanes.store
-        if not isinstance(store, IdempotentStore):
-            return None  # refused with the arguments
-        return await read(store.recall, self.request.id, key)
+        store = self.lanes.answers
+        return None if store is None else await read(store.recall, self.request.id, key)
 
     async def _stands(self, timer: DueTimer) -> bool:
         if self.lane is not None and is_undone(timer, self.lane.unsaved_timers()):
             return False
-        store = self.lanes.store
-        if not isinstance(store, TimerStore):
+        store = self.lanes.timers
+        if store is None:
             return False
         return await read(store.timer_stands, timer.workflow_id, timer.key, timer.generation)
 
@@ -271,7 +269,7 @@ class Attempt(ActiveCall):
         commit_id = new_id()
         if self.standing.has_timers or (said is not None and said._timers):
             timers = self._timer_writes(after.state, commit_id)
-            if self.lane is not None and not isinstance(self.lanes.store, TimerStore):
+            if self.lane is not None and self.lanes.timers is None:
                 return Decided(Failure(_no_timers(self.lanes.store)))
         name = request.schema.name if request.schema is not None else ""
         commit = born(

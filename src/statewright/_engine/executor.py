@@ -156,7 +156,7 @@ class WorkflowExecutor(Generic[WorkflowT]):
         result: Success[WorkflowT, E] | Failure[R]
         try:
             request = read_request(
-                executor._definition, id, command, expected_version, idempotency_key, metadata, executor._store
+                executor._definition, id, command, expected_version, idempotency_key, metadata, executor._lanes
             )
             result = await executor._run(request)
         except Exception as raised:  # noqa: BLE001 - no call raises an Exception
@@ -205,7 +205,7 @@ class WorkflowExecutor(Generic[WorkflowT]):
         executor = cast("WorkflowExecutor[Any]", self)
         result: Result
         try:
-            request = read_request(executor._definition, id, command, expected_version, None, metadata, executor._store)
+            request = read_request(executor._definition, id, command, expected_version, None, metadata, executor._lanes)
             standing = Standing.of(await executor._load(id), 0)
             parts = (executor._router, executor._restorer, executor._chain, executor._lanes)
             decided = await Attempt(parts, None, request, standing, ()).run()

@@ -11,7 +11,7 @@ from typing import Final
 from ..errors import ConcurrencyConflictError
 from .fold import Standing
 from .lane import Lane
-from .ports import FoldingStore, SaveOptions, StoreAdapter, StoredWorkflow
+from .ports import FoldingStore, IdempotentStore, SaveOptions, StoreAdapter, StoredWorkflow, TimerStore
 
 MAX_COMMANDS: Final = 256
 """How many commands a fold holds."""
@@ -29,6 +29,11 @@ class Lanes:
         self.store = store
         folding = store if isinstance(store, FoldingStore) else None
         self._folding: FoldingStore | None = folding
+        # Asked once: to ask whether a store has all methods of a protocol costs as much as a small command.
+        self.answers: IdempotentStore | None = store if isinstance(store, IdempotentStore) else None
+        """The store, if it records idempotency keys."""
+        self.timers: TimerStore | None = store if isinstance(store, TimerStore) else None
+        """The store, if it keeps timers."""
         self.is_bound: bool = bool(getattr(store, "bound", False))
         self.max_commands = MAX_COMMANDS if folding is not None and not self.is_bound else 1
         self.keeps_standing = self.max_commands > 1

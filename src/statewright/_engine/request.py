@@ -14,7 +14,8 @@ from .._model.router import record_command
 from .._model.schema import Schema
 from .._model.workflow import check_id
 from ..errors import InvalidDataError, Issue, StoreError
-from .ports import DueTimer, Fence, IdempotentStore, StoreAdapter
+from .lanes import Lanes
+from .ports import DueTimer, Fence
 
 if TYPE_CHECKING:
     from .._model.workflow import Workflow
@@ -77,7 +78,7 @@ def read_request(
     expected_version: Any,
     key: Any,
     metadata: Any,
-    store: StoreAdapter,
+    lanes: Lanes,
 ) -> Request:
     """Check the arguments, the command's name and its payload, in this order.
 
@@ -91,9 +92,9 @@ def read_request(
     check_version(name, expected_version)
     if key is not None:
         _check_key(name, key)
-        if not isinstance(store, IdempotentStore):
+        if lanes.answers is None:
             raise StoreError(
-                f"store {type(store).__name__} keeps no idempotency keys; implement `recall` (IdempotentStore), "
+                f"store {type(lanes.store).__name__} keeps no idempotency keys; implement `recall` (IdempotentStore), "
                 "or leave idempotency_key out"
             )
     facts = read_metadata(name, metadata)
