@@ -383,15 +383,20 @@ async def test_an_immediate_restart_under_load(
     postgres_of_ours: PostgresServer, make_postgres_store: MakeStore
 ) -> None:
     """A server that is killed and started under load loses nothing acknowledged, and callers recover by themselves."""
-    async with make_postgres_store() as store:
+    # A save whose answer was lost is settled if the server is back within its timeout: here it surely is, however slow
+    # the machine, so that no outcome may stay unknown.
+    async with make_postgres_store(timeout=timedelta(seconds=60)) as store:
         load = Load(store)
         running = asyncio.ensure_future(load.run(callers=32))
+        outages: list[float] = []
         for _ in range(3):
             await load.until(200)
-            await asyncio.to_thread(postgres_of_ours.restart_immediately)
             began = time.monotonic()
+            await asyncio.to_thread(postgres_of_ours.restart_immediately)
+            is_back = time.monotonic()
+            outages.append(is_back - began)
             await load.until(1)
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - is_back < 5
         await load.until(200)
         load.is_over = True
         async with asyncio.timeout(PATIENCE):
@@ -400,7 +405,7 @@ async def test_an_immediate_restart_under_load(
         await load.check(store)
         assert sum(load.acknowledged.values()) >= 800
         assert load.unsure == {}
-        assert load.longest < 14
+        assert load.longest < max(outages) + 10
 
 
 @pytest.mark.slow
