@@ -163,6 +163,23 @@ def routed_here(handler: Any, Here: Any) -> Any:  # noqa: N803
     return router
 
 
+def registered_elsewhere(handler: Any) -> WorkflowRouter[Any, Any]:
+    """Register a handler from code that calls other things by the same names."""
+    Draft = AddItem = int  # noqa: F841, N806
+    router = WorkflowRouter(Order)
+    router.on(handler)
+    return router
+
+
+def add_item(order: Draft, command: AddItem) -> Draft:
+    return order
+
+
+def test_names_of_code_elsewhere_hide_none_of_the_handlers_module() -> None:
+    """What a factory calls its variables does not change what the handlers mean that it registers."""
+    assert pairs(registered_elsewhere(add_item)) == {("Draft", "AddItem", ("Draft",))}
+
+
 def test_names_are_found_in_the_closure() -> None:
     """A string may name what the handler closes over, though the registering code does not know it."""
 

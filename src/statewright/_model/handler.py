@@ -42,24 +42,29 @@ class Handler:
         return f"{self.name} ({self.where})"
 
 
-def read_handler(definition: Definition, function: Callable[..., Any], scope: Mapping[str, Any]) -> Handler:
+def read_handler(
+    definition: Definition, function: Callable[..., Any], scope: Mapping[str, Any], within: str = "<module>"
+) -> Handler:
     """Read a handler's annotations.
 
     Args:
         definition: What the annotations must name.
         function: Anything callable with a signature that can be read.
         scope: The locals of the code that registers it.
+        within: The qualified name of that code.
 
     Raises:
         DefinitionError: With file and line, for whatever is wrong with it.
     """
-    return _Reader(definition, function, scope).read()
+    return _Reader(definition, function, scope, within).read()
 
 
 class _Reader:
     """Reads one handler, and knows how to complain about it."""
 
-    def __init__(self, definition: Definition, function: Callable[..., Any], scope: Mapping[str, Any]) -> None:
+    def __init__(
+        self, definition: Definition, function: Callable[..., Any], scope: Mapping[str, Any], within: str
+    ) -> None:
         self.definition = definition
         self.function = function
         if not callable(function):
@@ -71,7 +76,7 @@ class _Reader:
         code = getattr(self.source, "__code__", None)
         self.where = f"{code.co_filename}:{code.co_firstlineno}" if code else "unknown place"
         self.name = getattr(self.source, "__qualname__", None) or type(function).__qualname__
-        self.scope = _scope(self.source, scope)
+        self.scope = _scope(self.source, scope, within)
 
     def read(self) -> Handler:
         if getattr(self.source, "__name__", "") == "<lambda>":
@@ -148,8 +153,12 @@ def _source(function: Any) -> Any:
     return function
 
 
-def _scope(source: Any, local: Mapping[str, Any]) -> dict[str, Any]:
-    scope = {**getattr(source, "__globals__", {}), **local}
+def _scope(source: Any, local: Mapping[str, Any], within: str) -> dict[str, Any]:
+    names = getattr(source, "__globals__", {})
+    root = within.partition(".")[0]
+    is_inside = root in {"<module>", getattr(source, "__qualname__", root).partition(".")[0]}
+    # Names of the code around a handler hide those of its module; names of code elsewhere only fill gaps.
+    scope = {**names, **local} if is_inside else {**local, **names}
     code = getattr(source, "__code__", None)
     for name, cell in zip(code.co_freevars if code else (), getattr(source, "__closure__", None) or (), strict=False):
         try:

@@ -182,10 +182,11 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
             raise DefinitionError(f"{owner}: use= takes a list of middleware, found {type(use).__name__}")
         for middleware in use:
             check_middleware(middleware, owner)
-        scope = dict(sys._getframe(1).f_locals)
+        caller = sys._getframe(1)
+        scope, within = dict(caller.f_locals), caller.f_code.co_qualname
 
         def register(function: Any) -> Any:
-            read = read_handler(self._definition, function, scope)
+            read = read_handler(self._definition, function, scope, within)
             self._registry.add(Registration(read, tuple(use)))
             return function
 
