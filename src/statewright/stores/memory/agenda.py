@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from ..._engine.argument import check_limit
 from ..._engine.ports import DeadLetter, Delivery, DueTimer, Fence, ReaderStatus, SaveOptions
 from ...errors import LeaseLostError
-from ..argument import check_limit
 from .timer import Timer, Timers
 
 

@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Final, Self
 
+from ..._engine.argument import check_limit, check_number, check_pruning
 from ..._engine.ports import FoldingStore, RecordedAnswer, SaveOptions, StoreAdapter, StoredWorkflow
 from ..._model.commit import Commit, NewCommit, new_id
 from ..._model.snapshot import WorkflowSnapshot, born
 from ...errors import ConcurrencyConflictError, PositionPrunedError
-from ..argument import check_limit, check_number, check_pruning
 from .agenda import Bell, MemoryAgenda
 
 _MILLENNIUM: Final = timedelta(days=365_250)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from ..._engine.argument import check_limit
 from ..._engine.ports import (
     DeadLetter,
     DeadLetterStore,
@@ -22,7 +23,6 @@ from ..._engine.ports import (
 from ..._model.commit import RecordedMessage
 from ..._model.plain import to_text, to_value
 from ...errors import LeaseLostError
-from ..argument import check_limit
 from .rows import Field, array, check_text
 from .timers import fence_params, length_text, moment_text
 

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
+from ..._engine.argument import EVERYTHING, check_limit
 from ..._engine.ports import RecordedAnswer, StoredWorkflow
 from ..._model.commit import Commit
 from ..._model.snapshot import WorkflowSnapshot
-from ..argument import EVERYTHING, check_limit
 from .link import Params, Row
 from .rows import answer_of, array, check_text, commit_of, snapshot_of, stored_of
 from .statements import Statements

@@ -10,6 +10,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
+from ..._engine.argument import check_limit, check_number, check_pruning
 from ..._engine.ports import (
     Catalog,
     CommitLog,
@@ -25,7 +26,6 @@ from ..._engine.ports import (
 from ..._model.commit import Commit
 from ..._model.snapshot import WorkflowSnapshot
 from ...errors import DefinitionError, ExecutionError, StoreError, StoreUnavailableError
-from ..argument import check_limit, check_number, check_pruning
 from .agenda import PostgresAgenda
 from .driver import require_psycopg
 from .schema import schema_sql

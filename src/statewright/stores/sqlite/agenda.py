@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..._engine.argument import check_limit
 from ..._engine.ports import (
     DeadLetter,
     DeadLetterStore,
@@ -19,7 +20,6 @@ from ..._engine.ports import (
     TimerCatalog,
     TimerStore,
 )
-from ..argument import check_limit
 from . import outbox
 from . import timer as timers
 from .connection import Database, Settings

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
+from ..._engine.argument import check_limit, check_number, check_pruning
 from ..._engine.ports import (
     Catalog,
     CommitLog,
@@ -27,7 +28,6 @@ from ..._engine.ports import (
 from ..._model.commit import Commit
 from ..._model.snapshot import WorkflowSnapshot
 from ...errors import DefinitionError, ExecutionError, StoreError
-from ..argument import check_limit, check_number, check_pruning
 from . import erasure, page, schema
 from .agenda import SQLiteAgenda
 from .connection import MEMORY, Database, Settings
