@@ -111,3 +111,19 @@ async def test_a_lost_race_costs_two_statements_more(
         workflow = await counting.get(id)
         assert workflow is not None
         assert workflow.data.total == 2
+
+
+async def test_an_outdated_memory_is_no_lost_race(
+    postgres_store: PostgresStore, make_postgres_store: MakeStore
+) -> None:
+    """A command that was decided on an outdated memory is decided again, also where no lost race may be."""
+    counting: WorkflowExecutor[Any] = WorkflowExecutor(counters(), postgres_store, retries=0)
+    ids = await _begun(counting, 8)
+    async with make_postgres_store() as elsewhere:
+        await _all(WorkflowExecutor(counters(), elsewhere), ids)
+
+    await _all(counting, ids)
+
+    workflow = await counting.get(ids[0])
+    assert workflow is not None
+    assert (workflow.version, workflow.data.total) == (3, 2)
