@@ -454,6 +454,19 @@ def test_a_key_that_pydantic_would_rewrite_is_refused_in_a_simple_model() -> Non
     assert accepted(ByText(by_text={"\ufffd" * 3: 1})).by_text == {"\ufffd" * 3: 1}
 
 
+def test_keys_that_are_written_alike_are_refused() -> None:
+    """Of `1` and `"1"` one would be lost; at any depth, with the place."""
+
+    class Mixed(BaseModel):
+        by_key: list[dict[int | str, int]]
+        tags: set[str] = set()
+
+    error = refused(Mixed(by_key=[{1: 1}, {1: 1, "1": 2}]))
+
+    assert [(issue.path, issue.type) for issue in error.issues] == [(("by_key", 1), "loses_entries")]
+    assert accepted(Mixed(by_key=[{"a": 1, "b": 2}], tags=set("abcdefgh"))).by_key == [{"a": 1, "b": 2}]
+
+
 @pytest.mark.parametrize("config", ["strings", "constants"])
 def test_a_model_cannot_smuggle_what_is_not_finite(config: Any) -> None:
     """However a model would write NaN, it is no JSON number, and no store keeps it as one."""

@@ -23,7 +23,7 @@ from .survival import (
     with_frank_numbers,
     with_symmetric_bytes,
 )
-from .walk import difference, keep_unset, lost_type, spoiled_key
+from .walk import difference, doubled_key, keep_unset, lost_type, spoiled_key
 
 Kind: TypeAlias = Literal["state", "command", "event", "error"]
 
@@ -271,7 +271,11 @@ class Schema:
         if path := lost_type(value, loaded):
             raise self.invalid([Issue(path, "a subclass would lose its own fields here", "loses_fields")])
         again = self._dump(loaded, by_alias=True, round_trip=True, warnings=False)
-        if again == text or to_value(again.decode()) == to_value(text.decode()):
+        if again == text:
+            return
+        if path := doubled_key(text.decode()):
+            raise self.invalid([Issue(path, "two keys are written alike, so that one would be lost", "loses_entries")])
+        if to_value(again.decode()) == to_value(text.decode()):
             return
         if not self._equal(value, loaded):
             path = difference(to_value(text.decode()), to_value(again.decode()))

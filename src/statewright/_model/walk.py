@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -31,6 +32,27 @@ def spoiled_key(value: Any, path: Path = ()) -> Path | None:
     if isinstance(value, Mapping) and any(isinstance(key, str) and flaw(key) for key in value):
         return path or ("",)
     found = (spoiled_key(item, (*path, key)) for key, item in _items(value))
+    return next((place for place in found if place is not None), None)
+
+
+class _Doubled(dict[str, Any]):
+    """An object with a key that stands twice in its text."""
+
+
+def doubled_key(text: str) -> Path | None:
+    """Return where two keys of a mapping, such as `1` and `"1"`, are written alike, so that one of them is lost."""
+
+    def gather(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        return found if len(found) == len(pairs) else _Doubled(found)
+
+    return _doubled(json.loads(text, object_pairs_hook=gather, parse_int=str))
+
+
+def _doubled(value: Any, path: Path = ()) -> Path | None:
+    if isinstance(value, _Doubled):
+        return path or ("",)
+    found = (_doubled(item, (*path, key)) for key, item in _items(value))
     return next((place for place in found if place is not None), None)
 
 
