@@ -44,7 +44,6 @@ async def test_statements_per_command(
     """A command on what this process has not seen is two statements, the next is one, and 64 cost no more than one."""
     async with make_postgres_store() as elsewhere:
         ids = await _begun(WorkflowExecutor(counters(), elsewhere), count)
-    assert await counting.get("nobody") is None  # has a connection opened, which takes statements of its own
     del sent[:]
 
     await _all(counting, ids)
