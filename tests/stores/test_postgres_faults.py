@@ -270,6 +270,24 @@ async def test_reads_survive_lost_connections(far: PostgresStore, between: Proxy
         assert [commit.position for commit in await far.commits()] == [1]
 
 
+@pytest.mark.slow
+async def test_what_is_cut_every_time(far: PostgresStore, between: Proxy) -> None:
+    """Where every connection can be had and none lasts, calls fail in bounded time; then all is well."""
+    await far.save(opening())
+    between.cut("before", when=lambda data: b"pg_catalog" not in data and b"setting" not in data, times=100_000)
+
+    async with asyncio.timeout(PATIENCE):
+        answers = await asyncio.gather(
+            far.load(ID), far.history(ID), far.save(opening("other")), return_exceptions=True
+        )
+    assert between.cuts > 10
+    assert [type(answer) for answer in answers[:2]] == [StoreUnavailableError] * 2
+    assert isinstance(answers[2], StoreError)
+    between._plan.clear()
+
+    assert await far.load(ID) is not None
+
+
 async def test_a_cancelled_statement_saved_nothing(
     postgres: PostgresServer, postgres_store: PostgresStore, make_postgres_store: MakeStore
 ) -> None:
