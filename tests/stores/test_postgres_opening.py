@@ -413,3 +413,25 @@ async def test_what_is_acknowledged_is_durable(postgres: PostgresServer, make_po
 
     assert await setting("off") == "on"
     assert await setting("remote_apply") == "remote_apply"
+
+
+async def test_sessions_are_read_committed(postgres: PostgresServer, make_postgres_store: MakeStore) -> None:
+    """Where transactions are serializable by default those of the store are not: a lost race is to be seen as it is."""
+    source = make_conninfo(postgres.dsn, options="-c default_transaction_isolation=serializable")
+    async with make_postgres_store(source) as store:
+        [(found,)] = await store._session.runner.fetch(b"SELECT current_setting('transaction_isolation')")  # type: ignore[union-attr]
+    assert found == "read committed"
+
+
+@pytest.mark.slow
+async def test_all_connections_are_busy(make_postgres_store: MakeStore) -> None:
+    """When all connections are in use for long, who waits for one is told so in bounded time; then all is well."""
+    async with make_postgres_store(max_connections=2, connect_timeout=timedelta(milliseconds=300)) as store:
+        assert store._session is not None
+        connections = store._session.connections
+        async with connections.borrow(1), connections.borrow(1), asyncio.timeout(5):
+            with pytest.raises(StoreUnavailableError, match="busy"):
+                await store.load(ID)
+            with pytest.raises(StoreUnavailableError, match=r"busy.*nothing was saved"):
+                await store.save(opening())
+        await store.save(opening())
