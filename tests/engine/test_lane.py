@@ -298,7 +298,7 @@ async def test_idle_workflows_keep_nothing() -> None:
     await asyncio.gather(*(add(executor, 1, id=f"c{n % 50}") for n in range(200)))
 
     assert executor._lanes._lanes == {}
-    assert executor._lanes._remembered == {}
+    assert executor._lanes.memory is None
 
 
 async def test_workflows_do_not_wait_for_each_other() -> None:
@@ -541,7 +541,7 @@ async def test_a_remembered_workflow_is_never_the_ground_of_a_refusal() -> None:
     assert (await elsewhere.execute("c", Begin())).version == 1
     assert (await add(executor, 1)).version == 2
     assert executor._lanes._lanes == {}
-    assert len(executor._lanes._remembered) == 1
+    assert len(executor._lanes.memory or ()) == 1
 
 
 async def test_a_refusal_that_the_store_confirms_is_decided_and_told_once() -> None:

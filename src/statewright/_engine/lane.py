@@ -416,6 +416,8 @@ class Lane:
 
     def _acknowledge(self, fold: Fold) -> None:
         self._strain = 0
+        if fold.standing.is_remembered and self._lanes.memory is not None:
+            self._lanes.memory.proved_right()
         if self._standing is not None and fold.commits:
             self._standing.read_at = fold.ticked
         for entry in fold.entries:
@@ -435,6 +437,8 @@ class Lane:
         found: Any = getattr(conflict, "current", _UNREAD)
         self._standing = None if found is _UNREAD else Standing.of(found, fold.ticked)
         if fold.standing.is_remembered:
+            if self._lanes.memory is not None:
+                self._lanes.memory.proved_wrong()
             self._requeue([entry.call for entry in casualties])  # no race was lost: the memory was out of date
             return
         again: list[Call] = []

@@ -1,23 +1,19 @@
-"""All lanes of one store, and what is remembered of the workflows that nobody executes now."""
+"""All lanes of one store."""
 
 from __future__ import annotations
 
 import asyncio
 import weakref
-from collections import OrderedDict
 from collections.abc import Awaitable
 from typing import Final
 
 from ..errors import ConcurrencyConflictError
-from .fold import Standing
 from .lane import Lane
+from .memory import Memory
 from .ports import FoldingStore, IdempotentStore, SaveOptions, StoreAdapter, StoredWorkflow, TimerStore
 
 MAX_COMMANDS: Final = 256
 """How many commands a fold holds."""
-MAX_REMEMBERED: Final = 1000
-"""How many idle workflows of a store are remembered, where the store lets them be."""
-_MAX_REMEMBERED_CHARACTERS: Final = 20_000
 
 _identity: Final = id  # methods below have arguments of this name
 
@@ -39,8 +35,9 @@ class Lanes:
         self.keeps_standing = self.max_commands > 1
         """Whether a command may rest on what was saved last; a user's own two methods are asked each time."""
         self._lanes: dict[tuple[int, str], Lane] = {}
-        self._remembers = self.max_commands > 1 and bool(getattr(store, "is_cacheable", False))
-        self._remembered: OrderedDict[str, Standing] = OrderedDict()
+        remembers = self.max_commands > 1 and bool(getattr(store, "is_cacheable", False))
+        self.memory: Memory | None = Memory() if remembers else None
+        """Where the store lets workflows be remembered."""
 
     def enter(self, id: str) -> Lane:
         """Return the lane of a workflow on the running loop."""
@@ -49,8 +46,8 @@ class Lanes:
         lane = self._lanes.get(key)
         if lane is None or lane._loop is not loop:
             lane = self._lanes[key] = Lane(self, loop, id)
-            if self._remembers:
-                lane._standing = self._remembered.pop(id, None)
+            if self.memory is not None:
+                lane._standing = self.memory.recall(id)
         return lane
 
     def drop(self, lane: Lane) -> None:
@@ -58,20 +55,8 @@ class Lanes:
         key = (_identity(lane._loop), lane.id)
         if self._lanes.get(key) is lane:
             del self._lanes[key]
-        if self._remembers and lane._standing is not None:
-            self._remember(lane.id, lane._standing)
-
-    def _remember(self, id: str, standing: Standing) -> None:
-        """Keep what an idle lane read or saved last, so that the next command needs no load."""
-        if standing.commit_id is None or standing.snapshot is None:
-            return
-        if len(standing.snapshot.text) > _MAX_REMEMBERED_CHARACTERS:
-            return
-        standing.is_remembered = True
-        standing.read_at = -1
-        self._remembered[id] = standing
-        if len(self._remembered) > MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
+        if self.memory is not None and lane._standing is not None:
+            self.memory.keep(lane.id, lane._standing)
 
     def load(self, id: str) -> Awaitable[StoredWorkflow | None]:
         """Read a workflow."""
