@@ -207,8 +207,7 @@ class WorkflowExecutor(Generic[WorkflowT]):
         try:
             request = read_request(executor._definition, id, command, expected_version, None, metadata, executor._lanes)
             standing = Standing.of(await executor._load(id), 0)
-            parts = (executor._router, executor._restorer, executor._chain, executor._lanes)
-            decided = await Attempt(parts, None, request, standing, ()).run()
+            decided = await Attempt(executor._parts(), None, request, standing, ()).run()
             result = decided.answer
         except Exception as raised:  # noqa: BLE001 - no call raises an Exception
             result = Failure(executor._failure(raised))
@@ -229,6 +228,9 @@ class WorkflowExecutor(Generic[WorkflowT]):
         error.__cause__ = raised
         return error
 
+    def _parts(self) -> Parts:
+        return self._router, self._restorer, self._chain, self._lanes
+
     async def _run(self, request: Request) -> Any:
         """Take a request through the lane of its workflow."""
         if executing.get() is not None and is_reentrant(self._lanes, request.id):
@@ -236,7 +238,7 @@ class WorkflowExecutor(Generic[WorkflowT]):
         lane = self._lanes.enter(request.id)
         retries = self._retries if request.fence is None else _UNLIMITED
         call = lane.join(retries, request.expected_version, request.fence)
-        parts = (self._router, self._restorer, self._chain, self._lanes)
+        parts = self._parts()
         observers = self._all_observers()
         while True:
             try:

@@ -22,7 +22,7 @@ from .._model.timer import SetTimer, TimerWrite
 from ..errors import ConcurrencyConflictError, ExecutionError, InvalidDataError, LeaseLostError, StoreError, settle
 from .fold import Call, Entry, Fold, Lapsed, Standing
 from .nesting import ActiveCall, closes_circle, executing, waiting_for
-from .ports import Fence, Outcome, SaveOptions
+from .ports import Fence, Outcome, SaveOptions, error_of_save
 from .reading import check_stored, read
 from .refusal import circle, save_failure, twin
 
@@ -392,9 +392,9 @@ class Lane:
                 if isinstance(saving, Outcome):
                     saving.listener = partial(self._saved, fold)
                 else:
-                    saving.add_done_callback(lambda done: self._saved(fold, _exception_of(done)))
+                    saving.add_done_callback(lambda done: self._saved(fold, error_of_save(done)))
                 return
-            raised = _exception_of(saving)
+            raised = error_of_save(saving)
         except Exception as error:  # noqa: BLE001 - a user's store may raise anything, and give no future
             raised = error
         self._saved(fold, raised)
@@ -536,7 +536,3 @@ class Lane:
     def _resume(self) -> None:
         self._paused = None
         self._continue()
-
-
-def _exception_of(done: asyncio.Future[None]) -> BaseException | None:
-    return asyncio.CancelledError() if done.cancelled() else done.exception()

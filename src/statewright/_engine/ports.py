@@ -91,6 +91,11 @@ class Outcome(asyncio.Future[None]):
             self.listener(error)
 
 
+def error_of_save(saving: asyncio.Future[None]) -> BaseException | None:
+    """Return what a save that has ended raised, its cancellation included; `None` if it succeeded."""
+    return asyncio.CancelledError() if saving.cancelled() else saving.exception()
+
+
 @runtime_checkable
 class FoldingStore(StoreAdapter, Protocol):
     """A store that saves several commits of one workflow at once."""
@@ -292,6 +297,21 @@ class DeadLetter:
     attempts: int
     error: Mapping[str, Any]
     """Why: the error's `to_dict()`, without what no client may see."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the dead letter as JSON-safe data, its command whole."""
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "reader": self.reader,
+            "workflow_id": self.workflow_id,
+            "target": self.target,
+            "target_id": self.target_id,
+            "command": None if self.command is None else self.command.to_dict(),
+            "position": self.position,
+            "attempts": self.attempts,
+            "error": dict(self.error),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

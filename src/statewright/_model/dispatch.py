@@ -26,7 +26,7 @@ from .dependency import Faults
 from .observer import Observer, tell
 from .registry import Route
 from .result import Failure, Result, Success, accepted
-from .snapshot import WorkflowSnapshot, born
+from .snapshot import WorkflowSnapshot
 from .workflow import foreign_state
 
 if TYPE_CHECKING:
@@ -182,18 +182,8 @@ class Dispatch:
             before = self.workflow._snapshot
             created = before.created_at
             now = max(now, before.updated_at)  # the clock of another machine may be ahead
-        return born(
-            WorkflowSnapshot,
-            {
-                "id": id,
-                "definition": definition.name,
-                "state": state,
-                "text": text,
-                "model_version": definition.model_version,
-                "version": version + 1,
-                "created_at": created,
-                "updated_at": now,
-            },
+        return WorkflowSnapshot.of_text(
+            id, definition.name, state, text, definition.model_version, version + 1, created, now
         )
 
 

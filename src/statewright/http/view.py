@@ -105,18 +105,7 @@ def timer_body(definition: Definition, timer: DueTimer) -> dict[str, Any]:
 
 def letter_body(definitions: Mapping[str, Definition], letter: DeadLetter) -> dict[str, Any]:
     """Return a dead letter as clients see it."""
-    return {
-        "id": letter.id,
-        "kind": letter.kind,
-        "reader": letter.reader,
-        "workflow_id": letter.workflow_id,
-        "target": letter.target,
-        "target_id": letter.target_id,
-        "command": _command(definitions.get(letter.target), letter.command),
-        "position": letter.position,
-        "attempts": letter.attempts,
-        "error": dict(letter.error),
-    }
+    return letter.to_dict() | {"command": _command(definitions.get(letter.target), letter.command)}
 
 
 def _command(definition: Definition | None, command: RecordedMessage | None) -> dict[str, Any] | None:

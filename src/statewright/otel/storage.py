@@ -9,7 +9,7 @@ from typing import TypeAlias
 from opentelemetry import trace
 
 from .._engine.lanes import Lanes
-from .._engine.ports import BatchingStore, SaveOptions, StoredWorkflow
+from .._engine.ports import BatchingStore, SaveOptions, StoredWorkflow, error_of_save
 from .measure import Instruments, fail, is_new
 from .name import (
     ATTR_CATEGORY,
@@ -77,9 +77,9 @@ class _Saves:
             _finish(span, error)
             raise
         if saving.done():
-            _finish(span, _outcome(saving))
+            _finish(span, error_of_save(saving))
         else:
-            saving.add_done_callback(lambda done: _finish(span, _outcome(done)))
+            saving.add_done_callback(lambda done: _finish(span, error_of_save(done)))
         return saving
 
     def _span(self, options: SaveOptions) -> trace.Span:
@@ -95,10 +95,6 @@ class _Saves:
             ATTR_COMMITS: commits,
         }
         return self._tracer.start_span(SPAN_SAVE, context=within, attributes=attributes, links=links(carriers[1:]))
-
-
-def _outcome(saving: asyncio.Future[None]) -> BaseException | None:
-    return asyncio.CancelledError() if saving.cancelled() else saving.exception()
 
 
 def _finish(span: trace.Span, error: BaseException | None) -> None:

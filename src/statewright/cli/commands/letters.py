@@ -42,7 +42,7 @@ def list_letters(
     """
     found = asyncio.run(_list(store, after, limit))
     if json:
-        print_json([_described(letter) for letter in found])
+        print_json([letter.to_dict() for letter in found])
         return
     rows = [
         (each.id, each.reader, each.workflow_id, f"{each.target} {each.target_id}", _command(each), _why(each))
@@ -54,7 +54,7 @@ def list_letters(
 @letters.command("show")
 def show_letter(letter: Annotated[str, typer.Argument(metavar="LETTER")], *, store: StoreOption = None) -> None:
     """Show all that is known of a dead letter, as JSON."""
-    print_json(_described(asyncio.run(_find(store, letter))))
+    print_json(asyncio.run(_find(store, letter)).to_dict())
 
 
 @letters.command("retry")
@@ -130,21 +130,6 @@ async def _readers(place: str | None) -> list[ReaderStatus]:
 
 
 # --- words -----------------------------------------------------------------------------------------------------------
-
-
-def _described(letter: DeadLetter) -> dict[str, Any]:
-    return {
-        "id": letter.id,
-        "kind": letter.kind,
-        "reader": letter.reader,
-        "workflow_id": letter.workflow_id,
-        "target": letter.target,
-        "target_id": letter.target_id,
-        "command": None if letter.command is None else letter.command.to_dict(),
-        "position": letter.position,
-        "attempts": letter.attempts,
-        "error": dict(letter.error),
-    }
 
 
 def _command(letter: DeadLetter) -> str:

@@ -28,6 +28,7 @@ from ..._engine.ports import (
     StoredWorkflow,
     TimerCatalog,
     TimerStore,
+    error_of_save,
 )
 from ..._model.commit import Commit
 from ..._model.snapshot import WorkflowSnapshot
@@ -67,7 +68,7 @@ class Folding(Ability):
         return outer
 
     def _hand_on(self, inner: asyncio.Future[None], outer: asyncio.Future[None]) -> None:
-        error = asyncio.CancelledError() if inner.cancelled() else inner.exception()
+        error = error_of_save(inner)
         if outer.done():
             return  # nobody is interested any more
         if isinstance(error, asyncio.CancelledError):
