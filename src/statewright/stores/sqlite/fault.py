@@ -71,11 +71,6 @@ def result_code(exc: BaseException) -> int | None:
     return None if extended is None else int(extended) & 0xFF  # the upper bits say more than we need
 
 
-def is_unfit(exc: BaseException) -> bool:
-    """Return whether the data itself was refused, so that no attempt can help."""
-    return isinstance(translate(exc, ""), InvalidDataError)
-
-
 def _unfit(exc: BaseException, _path: str) -> ExecutionError:
     if isinstance(exc, UnicodeError):
         # The driver's message quotes the text.
