@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .afterwards import AFTERWARDS
+from .contenders.imports import STATEMENTS as IMPORTS
 from .scenario import OURS, Contender, Scenario, Target
 
 RAW = "raw sqlite3"
@@ -120,9 +121,9 @@ OF_SIZE = (
     Scenario(
         "import",
         "Import",
-        (Contender(OURS, "imports:compare", ("from pydantic import BaseModel", "import statewright")),),
-        floor="from pydantic import BaseModel",
-        targets=(Target("import statewright", "at most", 1.3, ("from pydantic import BaseModel",)),),
+        (Contender(OURS, "imports:compare", IMPORTS),),
+        floor=IMPORTS[0],
+        targets=(Target(IMPORTS[1], "at most", 1.3, IMPORTS[:1]),),
         unit="ms",
         in_picture=False,
     ),

@@ -114,14 +114,36 @@ def test_all_is_sorted_and_true(name: str) -> None:
 
 
 def test_front_door_hides_nothing() -> None:
-    """What the root binds without an underscore is exported; submodules alone are exempt."""
+    """What the root binds without an underscore is exported; submodules and what it opens rooms with are exempt."""
     bound = {name for name, value in vars(statewright).items() if not name.startswith("_") and not is_submodule(value)}
 
-    assert bound - {"errors"} <= set(statewright.__all__)
+    assert bound - {"Final", "TYPE_CHECKING", "errors", "import_module"} <= set(statewright.__all__)
 
 
 def is_submodule(value: object) -> bool:
     return isinstance(value, ModuleType) and value.__name__.startswith("statewright.")
+
+
+def test_checkers_and_programs_enter_the_same_rooms() -> None:
+    """What a type checker reads in the front door is what a program finds there."""
+    tree = ast.parse(inspect.getsource(statewright))
+    for_checkers = next(node for node in tree.body if isinstance(node, ast.If)).body
+    read = {
+        f".{node.module}": tuple(each.name for each in node.names)
+        for node in for_checkers
+        if isinstance(node, ast.ImportFrom) and node.module is not None
+    }
+
+    assert read == statewright._ROOMS
+    assert {name for names in read.values() for name in names} | {"errors"} == set(statewright.__all__)
+
+
+def test_front_door_names_what_is_not_there() -> None:
+    """A name that nobody exports is an `AttributeError`, as of any module."""
+    with pytest.raises(AttributeError, match="module 'statewright' has no attribute 'Workflw'"):
+        statewright.Workflw  # type: ignore[attr-defined]  # noqa: B018
+
+    assert set(statewright.__all__) <= set(dir(statewright))
 
 
 @pytest.mark.parametrize("name", MODULES)

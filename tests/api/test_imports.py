@@ -42,6 +42,22 @@ def test_root_imports_only_what_the_core_needs() -> None:
 
 
 @pytest.mark.slow
+def test_a_name_enters_no_room_that_it_does_not_need() -> None:
+    """Whoever only describes workflows waits for no event loop, and for no database."""
+    loaded = run("""
+        import sys
+        import statewright
+        print({"asyncio", "pydantic", "sqlite3"} & {*sys.modules})
+        from statewright import Workflow
+        print({"asyncio", "sqlite3"} & {*sys.modules})
+        from statewright import WorkflowExecutor
+        print({"sqlite3"} & {*sys.modules})
+    """)
+
+    assert loaded.split() == ["set()"] * 3
+
+
+@pytest.mark.slow
 def test_pytest_plugin_does_not_import_the_library() -> None:
     """Every project of an environment loads our plugin, so it waits with the library until it is asked for."""
     loaded = run("""
