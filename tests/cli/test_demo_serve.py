@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 PROGRAM = [sys.executable, "-W", "error", "-c", "from statewright.cli import main; main()", "demo", "--serve"]
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

@@ -691,7 +691,7 @@ async def test_a_call_to_its_own_workflow_is_refused_at_once() -> None:
     deps: dict[str, Any] = {}
     executor = await begun(MemoryStore(), gates=deps)
     deps["executor"] = executor
-    result = await asyncio.wait_for(executor.execute("c", Relay(to=["c"])), 5)
+    result = await asyncio.wait_for(executor.execute("c", Relay(to=["c"])), 30)
 
     assert result.ok
     assert deps["inner"] == ["UnexpectedError"]
@@ -703,12 +703,12 @@ async def test_a_call_through_another_workflow_is_refused_at_once() -> None:
     executor = await begun(MemoryStore(), gates=deps)
     assert (await executor.execute("d", Begin())).ok
     deps["executor"] = executor
-    result = await asyncio.wait_for(executor.execute("c", Relay(to=["d", "c"])), 5)
+    result = await asyncio.wait_for(executor.execute("c", Relay(to=["d", "c"])), 30)
     assert result.ok
     assert deps["inner"] == ["UnexpectedError", "ok"]
 
     deps["inner"] = []
-    result = await asyncio.wait_for(executor.execute("c", Relay(to=["c"], in_task=True)), 5)
+    result = await asyncio.wait_for(executor.execute("c", Relay(to=["c"], in_task=True)), 30)
     assert deps["inner"] == ["UnexpectedError"]
 
 
@@ -717,7 +717,7 @@ async def test_reads_of_its_own_workflow_are_allowed() -> None:
     deps: dict[str, Any] = {}
     executor = await begun(MemoryStore(), gates=deps)
     deps["executor"] = executor
-    assert (await asyncio.wait_for(executor.execute("c", Relay(to=[], read="c")), 5)).ok
+    assert (await asyncio.wait_for(executor.execute("c", Relay(to=[], read="c")), 30)).ok
     assert deps["read"] == 1
 
 

@@ -38,7 +38,7 @@ def add(executor: Any, n: int, **options: Any) -> asyncio.Task[Any]:
 
 
 async def in_time(*tasks: Any) -> list[Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return list(await asyncio.gather(*tasks))
 
 

@@ -71,7 +71,7 @@ def outcome(result: Any) -> str:
 
 async def in_time(*calls: Awaitable[Any]) -> list[Any]:
     """Gather calls; what is still waiting after a while would wait for ever."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return list(await asyncio.gather(*calls))
 
 

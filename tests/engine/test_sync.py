@@ -267,10 +267,10 @@ def test_the_end_of_the_block_waits_for_other_threads() -> None:
         with executor(store, gate.handler).sync() as orders:
             succeeded(orders.execute("o-1", Open()))
             calling = threads.submit(orders.execute, "o-1", Place())
-            assert gate.entered.wait(10)
+            assert gate.entered.wait(30)
             threads.submit(gate.opened.set)
 
-        succeeded(calling.result(10))
+        succeeded(calling.result(30))
     assert store.rows["o-1"].version == 2
 
 
@@ -287,14 +287,14 @@ def test_an_exception_in_the_block_cancels_other_threads() -> None:
         with executor(None, handler).sync() as orders:
             succeeded(orders.execute("o-1", Open()))
             calling.append(threads.submit(orders.execute, "o-1", Place()))
-            assert began.wait(10)
+            assert began.wait(30)
             raise KeyError
 
     with ThreadPoolExecutor(1) as threads:
         with pytest.raises(KeyError):
             block()
         with pytest.raises(RuntimeError, match="ended"):
-            calling[0].result(10)
+            calling[0].result(30)
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])

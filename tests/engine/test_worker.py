@@ -326,11 +326,11 @@ async def test_waiting_for_nobody(store: Store) -> None:
     assert not await town.shops.wait_for(refused, ["book"], timeout=SOON)
     assert not await town.shops.wait_for(behind, ["book"], timeout=SOON)
     assert not await town.shops.wait_for(behind, ["unknown"], timeout=SOON)
-    assert await town.shops.wait_for(behind, ["paper"], timeout=SOON * 50)
+    assert await town.shops.wait_for(behind, ["paper"], timeout=timedelta(seconds=PATIENCE))
     [letter] = await store.dead_letters()
     await store.drop_dead_letter(letter.id)
     await town.worker.run_until_idle()
-    assert await town.shops.wait_for(behind, ["book"], timeout=SOON * 50)
+    assert await town.shops.wait_for(behind, ["book"], timeout=timedelta(seconds=PATIENCE))
 
 
 def test_a_store_that_cannot_serve_a_worker() -> None:

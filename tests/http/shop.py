@@ -207,13 +207,13 @@ def _unsignalled(server: Any) -> Any:
     yield
 
 
-async def until(is_so: Callable[[], bool], seconds: float = 10) -> None:
+async def until(is_so: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for something that has no event."""
     async with asyncio.timeout(seconds):
         while not is_so():  # noqa: ASYNC110 - what is waited for is on the other side of a socket
             await asyncio.sleep(0.005)
 
 
-async def within(waiting: Awaitable[Any], seconds: float = 10) -> Any:
+async def within(waiting: Awaitable[Any], seconds: float = 60) -> Any:
     async with asyncio.timeout(seconds):
         return await waiting

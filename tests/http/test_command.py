@@ -265,6 +265,16 @@ class Failing(MemoryStore):
         return await super().load(id)
 
 
+async def test_two_idempotency_keys_are_refused() -> None:
+    """Of two keys nobody can say which is meant, so that nothing is done; the same one twice is one."""
+    async with opened(shop()) as client:
+        keys = [("idempotency-key", "one"), ("idempotency-key", "two")]
+        problem(await client.post(OPEN, headers=keys), 400, "InvalidDataError")
+        assert (await client.get("/order/1")).status_code == 404
+
+        assert (await client.post(OPEN, headers=keys[:1] * 2)).status_code == 201
+
+
 @pytest.mark.parametrize("key", [None, "k"])
 async def test_an_unknown_outcome_is_504(key: str | None) -> None:
     """An unknown outcome is 504 without Retry-After; only a key makes another try safe."""

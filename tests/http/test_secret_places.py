@@ -76,7 +76,7 @@ async def test_no_position_of_a_schema_tells_what_it_hides(caplog: pytest.LogCap
     executor: Any = WorkflowExecutor(router, MemoryStore())
     async with (
         serving(create_app([executor])) as address,
-        httpx2.AsyncClient(base_url=address, timeout=20) as client,
+        httpx2.AsyncClient(base_url=address, timeout=60) as client,
     ):
         first = await client.post("/vault/1/commands/Keep", json=PLANTED)
         async with (

@@ -79,7 +79,7 @@ async def test_nothing_hidden_is_streamed() -> None:
 
 async def read_until(response: httpx2.Response, word: str) -> str:
     text = ""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         async for chunk in response.aiter_text():
             text += chunk
             if word in text:

@@ -54,7 +54,7 @@ class Server:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Tell it to stop, and return the status with which it ends."""
         self.process.send_signal(number)
-        self.output, _ = self.process.communicate(timeout=20)
+        self.output, _ = self.process.communicate(timeout=60)
         return self.process.returncode
 
 
@@ -84,7 +84,7 @@ def running(*arguments: str, program: Sequence[str] = PROGRAM, **environment: st
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_it_serves_and_stops(number: int, program: list[str]) -> None:
     """It serves the demo's file, logs each request, and ends with status 0, open streams included."""
-    with running(program=program) as server, httpx2.Client(base_url=server.address, timeout=20) as client:
+    with running(program=program) as server, httpx2.Client(base_url=server.address, timeout=60) as client:
         order = client.get("/demo-order/order-1")
         created = client.post("/demo-order/order-2/commands/Open", json={"customer": "Bela"})
         with client.stream("GET", "/demo-order/order-1/stream") as stream:

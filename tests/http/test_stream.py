@@ -28,7 +28,7 @@ async def served(executor: WorkflowExecutor[Any], **options: Any) -> AsyncIterat
     """Yield a client of a server that runs."""
     async with (
         serving(create_app([executor], console=False, **options)) as address,
-        httpx2.AsyncClient(base_url=address, timeout=10) as client,
+        httpx2.AsyncClient(base_url=address, timeout=60) as client,
     ):
         yield client
 
@@ -181,7 +181,7 @@ async def test_a_stream_gives_signs_of_life() -> None:
     (await executor.execute("1", Open())).unwrap()
     async with served(executor, heartbeat=0.02) as client, client.stream("GET", "/order/1/stream") as response:
         text = ""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             async for chunk in response.aiter_text():
                 text += chunk
                 if text.count(": heartbeat") >= 2:
@@ -234,6 +234,39 @@ async def test_a_stream_ends_when_its_workflow_begins_anew() -> None:
             with pytest.raises(StopAsyncIteration):
                 await within(anext(stream))
         problem(await client.get("/order/1/stream", headers={"last-event-id": "4"}), 410, "PositionPrunedError")
+
+
+class _Slow(MemoryStore):
+    """Lets nobody read history for a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_open = asyncio.Event()
+        self.is_open.set()
+
+    async def history(self, id: str, *, after: int = 0, limit: int | None = None) -> Any:
+        await self.is_open.wait()
+        return await super().history(id, after=after, limit=limit)
+
+
+@pytest.mark.parametrize("items", [2, 3, 5])
+async def test_a_new_life_is_never_taken_for_the_old_one(items: int) -> None:
+    """However far a workflow that was begun anew has come when its reader looks, nobody takes it for the old one."""
+    store = _Slow()
+    executor = shop(store)
+    (await executor.execute("1", Open())).unwrap()
+    await add(executor, "1", 2)
+    async with served(executor) as client, aclosing(events(client, "/order/1/stream")) as stream:
+        await take(stream, 1)
+        await add(executor, "1")
+        await take(stream, 1)
+        store.is_open.clear()
+        await executor.forget("1")
+        (await executor.execute("1", Open())).unwrap()
+        await add(executor, "1", items)
+        store.is_open.set()
+        with pytest.raises(StopAsyncIteration):
+            await within(anext(stream))
 
 
 async def test_nobody_follows_when_nobody_watches() -> None:

@@ -298,7 +298,7 @@ async def in_thread(ctx: Ctx) -> None:
 
 
 async def in_time(ctx: Ctx) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await ctx.deps.service.fail_later()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from statewright import InvalidDataError, WorkflowExecutor
+from statewright import ConcurrencyConflictError, InvalidDataError, WorkflowExecutor
 from tests.engine.workshop import Begin, Move, bell_router
 
 pytest_plugins = ["tests.fixtures.stores"]
@@ -47,6 +47,32 @@ async def test_a_position_is_a_number_from_zero(store: Any, wrong: Any) -> None:
         await store.commits(after=wrong)
     with pytest.raises(InvalidDataError, match="after: a number from 0"):
         await anext(store.subscribe(after=wrong))
+    with pytest.raises(InvalidDataError, match="after: a number from 0"):
+        await store.history("b-1", after=wrong)
+    with pytest.raises(InvalidDataError, match="version: a number from 0"):
+        await store.snapshot_at("b-1", wrong)
+
+
+@pytest.mark.parametrize("far", [2**31, 2**62, 2**63, 2**70])
+async def test_beyond_all_that_is_stored_there_is_nothing(store: Any, far: int) -> None:
+    """A version or a position that no store will ever reach is a number like any other: nothing is there."""
+    await _three_commits(store)
+    assert await store.commits(after=far) == []
+    assert await store.history("b-1", after=far) == []
+    assert await store.snapshot_at("b-1", far) is None
+    assert await store.prune(before_position=far) == 2
+
+    bells = WorkflowExecutor(bell_router(), store)
+    assert await bells.at("b-1", far) is None
+    assert await bells.history("b-1", after=far) == []
+    assert isinstance((await bells.execute("b-1", Move(), expected_version=far)).error, ConcurrencyConflictError)
+
+
+@pytest.mark.parametrize("wrong", [5, b"b-1", None])
+async def test_a_list_is_read_after_an_id(store: Any, wrong: Any) -> None:
+    """What is no text is no id to read after."""
+    with pytest.raises(InvalidDataError, match="after: an id is expected"):
+        await store.find(after=wrong)
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ async def test_a_subscriber_waits_for_more() -> None:
     for id in ("c", "d"):
         await store.save(saving(1, id))
         await asyncio.sleep(0)
-    await asyncio.wait_for(arrived.wait(), 5)
+    await asyncio.wait_for(arrived.wait(), 30)
     task.cancel()
 
     assert seen == ["b", "c", "d"]
@@ -166,7 +166,7 @@ def test_a_subscriber_hears_of_another_threads_saves() -> None:
     ready, seen = threading.Event(), list[int]()
 
     async def read() -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             async for commit in store.subscribe():
                 ready.set()
                 seen.append(commit.version)
@@ -175,7 +175,7 @@ def test_a_subscriber_hears_of_another_threads_saves() -> None:
 
     def write() -> None:
         asyncio.run(store.save(saving(1)))
-        assert ready.wait(10)
+        assert ready.wait(30)
         for version in range(2, 6):
             asyncio.run(store.save(saving(version)))
 

@@ -393,7 +393,7 @@ async def test_a_small_pool_is_not_used_up_by_locks(
             await store.bind(caller).save(following(options))
 
         outcomes = [store.submit(following(options)) for options in created]
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(5):
             await asyncio.gather(*outcomes[10:])
             assert await store.load("w-03") is not None
         assert not any(outcome.done() for outcome in outcomes[:10])

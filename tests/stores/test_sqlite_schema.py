@@ -36,7 +36,7 @@ def test_steps_are_numbered_without_gaps() -> None:
 
 
 async def test_the_printed_schema_is_the_real_one(tmp_path: Path) -> None:
-    """What `schema_sql` prints makes the same tables as `setup`."""
+    """What `schema_sql` prints makes the same tables as `setup`, and a store opens the file."""
     ours, printed = tmp_path / "ours.db", tmp_path / "printed.db"
     async with SQLiteStore(ours):
         pass
@@ -46,6 +46,8 @@ async def test_the_printed_schema_is_the_real_one(tmp_path: Path) -> None:
 
     assert tables(ours) == tables(printed)
     assert "CREATE TABLE workflow" in SQLiteStore.schema_sql()
+    async with SQLiteStore(printed, auto_setup=False) as store:
+        await store.save(opening())
 
 
 async def test_setup_changes_nothing_twice(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ from .condition import is_unchanged, read_condition
 from .description import describe
 from .feed import Feed
 from .path import IdRoute
-from .problem import Problem, Refused, problem_of
+from .problem import Problem, Refused, invalid, problem_of
 from .stream import Streams, last_event_id
 from .view import Json, commit_body, item_body, next_link, success_body, timer_body, workflow_headers
 
@@ -348,9 +348,11 @@ class _Faces:
 
 
 def _key(request: Request) -> str | None:
-    sent = request.headers.get("idempotency-key")
+    sent = set(request.headers.getlist("idempotency-key"))
+    if len(sent) > 1:
+        raise invalid(400, "Idempotency-Key was sent more than once", "invalid_header", source="argument")
     # Headers are read as Latin-1, whatever they hold.
-    return None if sent is None else sent.encode("latin-1").decode("utf-8", "surrogateescape")
+    return sent.pop().encode("latin-1").decode("utf-8", "surrogateescape") if sent else None
 
 
 def _adding(router: APIRouter, name: str) -> Callable[..., None]:

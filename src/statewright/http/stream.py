@@ -78,18 +78,24 @@ class Streams:
         if last is None:
             last = workflow.version
             yield event("state", last, moment_body(self._definition, workflow, None))
+        mark: str | None = None
         with self._feed.watch("id", id, start) as watcher:
             while True:
-                commits = await self._executor.history(id, after=last, limit=_PAGE)
+                # The commit that the reader has is read once more: a workflow that was forgotten and begun anew has
+                # another one there.
+                commits = await self._executor.history(id, after=max(last - 1, 0), limit=_PAGE)
+                is_all = len(commits) < _PAGE
+                if commits and commits[0].version == last and mark in {None, commits[0].id}:
+                    mark = commits.pop(0).id
+                elif mark is not None or not commits:
+                    return  # pruned or forgotten meanwhile: who comes back is told
                 for commit in commits:
                     moment = await self._rendering.read(f"id {commit.id}", partial(self._moment, commit))
                     if moment is None or commit.version != last + 1:
-                        return  # pruned or forgotten meanwhile: who comes back is told
-                    last = commit.version
-                    yield moment
-                if len(commits) < _PAGE:
-                    if not commits and await self._is_another(id, last):
                         return
+                    last, mark = commit.version, commit.id
+                    yield moment
+                if is_all:
                     await watcher.wait()
 
     async def _moment(self, commit: WorkflowCommit[Any]) -> bytes | None:
@@ -97,11 +103,6 @@ class Streams:
         if found is None:
             return None
         return event("commit", commit.version, moment_body(self._definition, found, commit))
-
-    async def _is_another(self, id: str, last: int) -> bool:
-        """Return whether the workflow was forgotten and perhaps begun anew."""
-        workflow = await self._executor.get(id)
-        return workflow is None or workflow.version < last
 
     async def of_definition(self, after: int | None) -> EventSourceResponse:
         """Answer with the commits of all workflows of the definition, from now on or above a position.

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Final, Self
 
-from ..._engine.argument import check_limit, check_number, check_pruning
+from ..._engine.argument import check_after, check_limit, check_number, check_pruning
 from ..._engine.ports import FoldingStore, RecordedAnswer, SaveOptions, StoreAdapter, StoredWorkflow
 from ..._model.commit import Commit, NewCommit, new_id
 from ..._model.snapshot import WorkflowSnapshot, born
@@ -135,15 +135,16 @@ class MemoryStore(MemoryAgenda):
         Raises:
             InvalidDataError: The limit is below zero.
         """
-        most = None if limit is None else check_limit(limit)
+        start, most = check_number("after", after), None if limit is None else check_limit(limit)
         row = self._rows.get(id)
         if row is None:
             return []
-        found = [commit.at(position) for position, commit in row.commits if commit.version > after]
+        found = [commit.at(position) for position, commit in row.commits if commit.version > start]
         return found[:most]
 
     async def snapshot_at(self, id: str, version: int) -> WorkflowSnapshot | None:
         """Return the workflow as it was after the commit with this version."""
+        check_number("version", version)
         row = self._rows.get(id)
         commits = row.commits if row is not None else []
         return next((commit.snapshot for _, commit in commits if commit.version == version), None)
@@ -188,8 +189,8 @@ class MemoryStore(MemoryAgenda):
         Raises:
             InvalidDataError: The limit is below zero.
         """
-        most = check_limit(limit)
-        found = sorted((each for each in self._all() if each.id > after), key=attrgetter("id"))
+        last, most = check_after(after), check_limit(limit)
+        found = sorted((each for each in self._all() if each.id > last), key=attrgetter("id"))
         return [each for each in found if _fits(each, definition, state)][:most]
 
     async def count(self, *, definition: str | None = None, state: str | None = None) -> int:
@@ -218,7 +219,7 @@ class MemoryStore(MemoryAgenda):
         Raises:
             InvalidDataError: Neither a position nor an age was given, or one below zero.
         """
-        check_pruning(before_position, older_than)
+        before_position = check_pruning(before_position, older_than)
         with self._lock:
             end = self._first_needed(self._position + 1)
             if before_position is not None:

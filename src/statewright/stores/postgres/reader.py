@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
-from ..._engine.argument import EVERYTHING, check_limit
+from ..._engine.argument import EVERYTHING, check_after, check_limit, check_number
 from ..._engine.ports import RecordedAnswer, StoredWorkflow
 from ..._model.commit import Commit
 from ..._model.snapshot import WorkflowSnapshot
@@ -55,18 +55,20 @@ class Reader:
     async def history(self, id: str, after: int, limit: int | None) -> list[Commit]:
         """Return a workflow's commits with a version above `after`, oldest first."""
         most = EVERYTHING if limit is None else check_limit(limit)
-        rows = await self._fetch(self._sql["history"], (check_text("id", id), str(after), str(most)))
+        params = (check_text("id", id), str(check_number("after", after)), str(most))
+        rows = await self._fetch(self._sql["history"], params)
         return [commit_of(row) for row in rows]
 
     async def snapshot_at(self, id: str, version: int) -> WorkflowSnapshot | None:
         """Return the workflow as it was after the commit with this version."""
-        rows = await self._fetch(self._sql["snapshot_at"], (check_text("id", id), str(version)))
+        params = (check_text("id", id), str(check_number("version", version)))
+        rows = await self._fetch(self._sql["snapshot_at"], params)
         return snapshot_of(rows[0]) if rows else None
 
     async def find(self, definition: str | None, state: str | None, after: str, limit: int) -> list[StoredWorkflow]:
         """Return workflows with an id above `after`, in order of id."""
         name, chosen = _narrowed("find", definition, state)
-        params = (check_text("after", after), str(check_limit(limit)), *chosen)
+        params = (check_text("after", check_after(after)), str(check_limit(limit)), *chosen)
         return [stored_of(row) for row in await self._fetch(self._sql[name], params)]
 
     async def count(self, definition: str | None, state: str | None) -> int:

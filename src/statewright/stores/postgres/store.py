@@ -274,7 +274,7 @@ class PostgresStore(PostgresAgenda):
             PositionPrunedError: Some of what comes next has been pruned.
             StoreError: They could not be read, or the store was closed.
         """
-        check_number("after", after)
+        after = check_number("after", after)
         async with self._opened().herald.listening():
             is_down = False
             while True:
@@ -347,7 +347,7 @@ class PostgresStore(PostgresAgenda):
             InvalidDataError: Neither was given, or one that is below zero.
             StoreError: The rest could not be deleted.
         """
-        check_pruning(before_position, older_than)
+        before_position = check_pruning(before_position, older_than)
         return await self._opened().log.prune(before_position, older_than)
 
     # --- the caller's transaction ----------------------------------------------------------------------------------

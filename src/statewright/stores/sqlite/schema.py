@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS statewright_schema (
   name TEXT NOT NULL,
   applied_at TEXT NOT NULL
 )"""
+_NOW = "strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,11 @@ class Migration:
                 yield statement
                 statement = ""
 
+    def script(self) -> str:
+        """Return it as text that can be run by itself, once the record is there."""
+        record = f"INSERT INTO statewright_schema VALUES ({self.version}, '{self.name}', {_NOW});"
+        return f"-- {self.version:04d} {self.name}\n{self.sql.strip()}\n{record}\n"
+
 
 @cache
 def migrations() -> tuple[Migration, ...]:
@@ -54,10 +60,8 @@ def migrations() -> tuple[Migration, ...]:
 
 
 def schema_sql() -> str:
-    """Return the SQL of the whole schema."""
-    parts = [f"{_RECORD};\n"]
-    parts += (f"-- {step.version:04d} {step.name}\n{step.sql.strip()}\n" for step in migrations())
-    return "\n".join(parts)
+    """Return the SQL of the whole schema; a file that it made is one that `setup` made."""
+    return "\n".join([f"{_RECORD};\n", *(step.script() for step in migrations())])
 
 
 def upgrade(database: Database) -> None:

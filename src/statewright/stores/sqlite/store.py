@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
-from ..._engine.argument import check_limit, check_number, check_pruning
+from ..._engine.argument import check_after, check_limit, check_number, check_pruning
 from ..._engine.ports import (
     Catalog,
     CommitLog,
@@ -188,7 +188,7 @@ class SQLiteStore(SQLiteAgenda):
 
     @staticmethod
     def schema_sql() -> str:
-        """Return the SQL that `setup` runs on a new file, for reading."""
+        """Return the SQL that `setup` runs on a new file."""
         return schema.schema_sql()
 
     # --- what every store has --------------------------------------------------------------------------------------
@@ -261,8 +261,8 @@ class SQLiteStore(SQLiteAgenda):
             StoreError: They could not be read.
         """
         return await self._pages(
-            limit,
-            after,
+            None if limit is None else check_limit(limit),
+            check_number("after", after),
             lambda last, size: lambda connection: page.history(connection, id, last, size),
             lambda commit: commit.version,
         )
@@ -273,7 +273,8 @@ class SQLiteStore(SQLiteAgenda):
         Raises:
             StoreError: It could not be read.
         """
-        return await self._opened().read(lambda connection: page.snapshot_at(connection, id, version))
+        known = check_number("version", version)
+        return await self._opened().read(lambda connection: page.snapshot_at(connection, id, known))
 
     # --- reading on ------------------------------------------------------------------------------------------------
 
@@ -322,7 +323,7 @@ class SQLiteStore(SQLiteAgenda):
         """
         return await self._pages(
             check_limit(limit),
-            after,
+            check_after(after),
             lambda last, size: lambda connection: page.find(connection, definition, state, last, size),
             lambda stored: stored.id,
         )
@@ -373,7 +374,7 @@ class SQLiteStore(SQLiteAgenda):
             InvalidDataError: Neither was given, or one that is below zero.
             StoreError: The rest could not be deleted.
         """
-        check_pruning(before_position, older_than)
+        before_position = check_pruning(before_position, older_than)
         session = self._opened()
         since = None if older_than is None else time_text(self._settings.clock() - min(older_than, _MILLENNIUM))
         end = await session.read(lambda connection: erasure.first_to_keep(connection, before_position, since))
@@ -402,8 +403,6 @@ class SQLiteStore(SQLiteAgenda):
         key: Callable[[T], Any],
     ) -> list[T]:
         """Read page after page: a long list is no long transaction."""
-        if limit is not None:
-            check_limit(limit)
         session = self._opened()
         found: list[T] = []
         while limit is None or len(found) < limit:
