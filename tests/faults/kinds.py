@@ -103,21 +103,37 @@ def _signal(pids: list[int], what: signal.Signals) -> None:
 
 _ENOUGH: Final = 5
 """Sessions, statements or transactions that are hit each time."""
-_ACTIVE: Final = "AND state = 'active'"
 
 
-def _storm(function: str, of: str) -> Inject:
-    async def inject(world: World) -> int:
-        query = f"SELECT count({function}(pid)) FROM pg_stat_activity WHERE application_name = '{APPLICATION}' {of}"
-        hit = 0
-        async with asyncio.timeout(PATIENCE):
-            while hit < _ENOUGH:
-                await world.crowd.until(10)
-                [(count,)] = await world.run(query)
-                hit += count
-        return hit
+_HIT: Final = "SELECT count({function}(pid)) FROM pg_stat_activity WHERE application_name = '{application}' {of}"
 
-    return inject
+
+async def _terminated(world: World) -> int:
+    query = _HIT.format(function="pg_terminate_backend", application=APPLICATION, of="")
+    hit = 0
+    async with asyncio.timeout(PATIENCE):
+        while hit < _ENOUGH:
+            await world.crowd.until(10)
+            [(count,)] = await world.run(query)
+            hit += count
+    return hit
+
+
+async def _cancelled(world: World) -> int:
+    """Cancel what runs at the moment, and then what waits for a lock: on a slow machine little else is ever seen."""
+    query = _HIT.format(function="pg_cancel_backend", application=APPLICATION, of="AND state = 'active'")
+    hit = 0
+    async with asyncio.timeout(PATIENCE), await psycopg.AsyncConnection.connect(world.server.dsn) as rival:
+        while hit < _ENOUGH:
+            await world.crowd.until(10)
+            [(count,)] = await world.run(query)
+            hit += count
+            await rival.execute(f"LOCK TABLE {world.schema}.workflow IN EXCLUSIVE MODE".encode())
+            await asyncio.sleep(0.02)
+            [(count,)] = await world.run(query)
+            hit += count
+            await rival.rollback()
+    return hit
 
 
 def _refused(code: str) -> Inject:
@@ -221,8 +237,8 @@ KINDS: Final = (
     Kind("fast-restart", "server restarted (`-m fast`)", _restarted(signal.SIGINT), "perhaps"),
     Kind("down", "server down for 4 s", _restarted(_KILL, 4.0), "always"),
     Kind("paused", "server silent for 2 s, then it went on", _paused, "perhaps"),
-    Kind("terminated", "`pg_terminate_backend` on every session", _storm("pg_terminate_backend", ""), "never"),
-    Kind("cancelled", "`pg_cancel_backend` on every statement", _storm("pg_cancel_backend", _ACTIVE), "perhaps"),
+    Kind("terminated", "`pg_terminate_backend` on every session", _terminated, "never"),
+    Kind("cancelled", "`pg_cancel_backend` on every statement", _cancelled, "perhaps"),
     Kind("serialization", "serialization failures (40001)", _refused("40001"), "never"),
     Kind("deadlock", "deadlocks with another transaction (40P01)", _deadlocks, "never"),
     Kind("no-room", "no room on the disk (53100)", _refused("53100"), "always"),
