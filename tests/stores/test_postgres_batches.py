@@ -6,7 +6,7 @@ import asyncio
 import random
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -427,7 +427,10 @@ async def test_batches_lock_in_one_order(
         await asyncio.gather(*map(one.save, options))
         for _ in range(20):
             options = [following(each) for each in options]
-            outcomes = [one.submit(each) for each in options] + [two.submit(each) for each in reversed(options)]
+            # Both meet in the middle, where somebody holds them up until each has locked what it came by.
+            async with _locked(postgres, one, options[100].id) as both_wait:
+                outcomes = [one.submit(each) for each in options] + [two.submit(each) for each in reversed(options)]
+                await both_wait()
             answers = await asyncio.gather(*outcomes, return_exceptions=True)
             kinds = Counter(type(answer) for answer in answers)
             assert kinds == {type(None): 200, ConcurrencyConflictError: 200}
@@ -435,6 +438,28 @@ async def test_batches_lock_in_one_order(
                 break
 
     assert (deadlocks == 0) is is_sorted
+
+
+@asynccontextmanager
+async def _locked(
+    postgres: PostgresServer, store: PostgresStore, id: str
+) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Hold one workflow; yield what waits until two sessions wait for a lock."""
+    waiting = b"SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    lock = f"SELECT FROM {store._settings.schema}.workflow WHERE id = %s FOR UPDATE".encode()
+    async with (
+        await psycopg.AsyncConnection.connect(postgres.dsn) as holder,
+        await psycopg.AsyncConnection.connect(postgres.dsn, autocommit=True) as onlooker,
+    ):
+
+        async def both_wait() -> None:
+            async with asyncio.timeout(30):
+                while len(await (await onlooker.execute(waiting)).fetchall()) < 2:  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+
+        await holder.execute(lock, [id])
+        yield both_wait
+        await holder.rollback()
 
 
 async def _deadlocks(postgres: PostgresServer) -> int:
