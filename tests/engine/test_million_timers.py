@@ -126,9 +126,9 @@ async def test_what_was_ended_in_memory_is_cleared_away() -> None:
 # --- in SQLite -------------------------------------------------------------------------------------------------------
 
 _FILL_SQLITE = """
-WITH RECURSIVE pending (n) AS (SELECT ?1 UNION ALL SELECT n + 1 FROM pending WHERE n < ?2)
+WITH RECURSIVE pending (n) AS (SELECT ? UNION ALL SELECT n + 1 FROM pending WHERE n < ?)
 INSERT INTO timer (workflow_id, key, generation, definition, state, keep, command, command_data, due_at)
-SELECT printf('w-%07d', n), 'Ring', 'g-' || n, 'bell', 'Idle', 0, 'Ring', '{}', ?3 FROM pending"""
+SELECT printf('w-%07d', n), 'Ring', 'g-' || n, 'bell', 'Idle', 0, 'Ring', '{}', ? FROM pending"""
 
 
 class Steps:

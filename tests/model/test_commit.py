@@ -137,6 +137,7 @@ def test_ids_are_unlike_each_other() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only a fork shares memory")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # the child does next to nothing
 def test_ids_of_a_forked_process_are_its_own() -> None:
     """A child that was forked does not give the ids of its parent."""
     reading, writing = os.pipe()

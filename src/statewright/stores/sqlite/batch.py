@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Final
 
 from ..._engine.ports import SaveOptions
@@ -13,21 +14,31 @@ from .request import Save
 from .row import ANSWER_COLUMNS, WORKFLOW_COLUMNS, Row, stored_workflow
 from .timer import check_fences, write_timers
 
-# Parameters are the columns of `SaveRows.workflow`. The usual save stays in its state: leaving `state` out of SET
-# spares the index a write that SQLite would make for an equal value, too.
-_STAY: Final = """\
-UPDATE workflow SET data = ?1, model_version = ?2, version = ?3, commit_id = ?4, created_at = ?5, updated_at = ?6,
-  entered_at = coalesce(?7, entered_at), has_timers = max(has_timers, ?14)
-WHERE id = ?13 AND version = ?12 AND commit_id = coalesce(?11, commit_id) AND state = ?9 AND definition = ?10"""
-_MOVE: Final = """\
-UPDATE workflow SET data = ?1, model_version = ?2, version = ?3, commit_id = ?4, created_at = ?5, updated_at = ?6,
-  entered_at = coalesce(?7, ?8, entered_at), state = ?9, definition = ?10, has_timers = max(has_timers, ?14)
-WHERE id = ?13 AND version = ?12 AND commit_id = coalesce(?11, commit_id)"""
-_CREATE: Final = """\
+# Each picks its parameters from `SaveRows.workflow`: numbered placeholders would do so by themselves, but Python warns
+# of them from 3.12.0 to 3.12.3. The usual save stays in its state: leaving `state` out of SET spares the index a write
+# that SQLite would make for an equal value, too.
+_STAY: Final = (
+    """\
+UPDATE workflow SET data = ?, model_version = ?, version = ?, commit_id = ?, created_at = ?, updated_at = ?,
+  has_timers = max(has_timers, ?), entered_at = coalesce(?, entered_at)
+WHERE state = ? AND definition = ? AND commit_id = coalesce(?, commit_id) AND version = ? AND id = ?""",
+    itemgetter(0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13),
+)
+_MOVE: Final = (
+    """\
+UPDATE workflow SET data = ?, model_version = ?, version = ?, commit_id = ?, created_at = ?, updated_at = ?,
+  has_timers = max(has_timers, ?), entered_at = coalesce(?, ?, entered_at), state = ?, definition = ?
+WHERE commit_id = coalesce(?, commit_id) AND version = ? AND id = ?""",
+    tuple,
+)
+_CREATE: Final = (
+    """\
 INSERT INTO workflow
-  (data, model_version, version, commit_id, created_at, updated_at, entered_at, state, definition, id, has_timers)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?7, ?8, ?6), ?9, ?10, ?13, ?14)
-ON CONFLICT (id) DO NOTHING"""
+  (data, model_version, version, commit_id, created_at, updated_at, has_timers, entered_at, state, definition, id)
+VALUES (?, ?, ?, ?, ?, ?, ?, coalesce(?, ?, ?), ?, ?, ?)
+ON CONFLICT (id) DO NOTHING""",
+    itemgetter(0, 1, 2, 3, 4, 5, 6, 7, 8, 5, 9, 10, 13),
+)
 _COMMIT: Final = """\
 INSERT INTO workflow_commit (id, workflow_id, version, definition, command, command_data, events, state, data,
   model_version, metadata, idempotency_key, created_at, updated_at, recorded_at)
@@ -39,9 +50,9 @@ INSERT OR REPLACE INTO idempotency (workflow_id, key, command, fingerprint, defi
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _PURGE: Final = """\
 DELETE FROM idempotency
-WHERE kept_since <= ?2 AND number IN (
+WHERE kept_since <= ? AND number IN (
   SELECT number FROM idempotency
-  WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.key = idempotency.key) ORDER BY number LIMIT ?1
+  WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.key = idempotency.key) ORDER BY number LIMIT ?
 )"""
 _OLDEST: Final = """\
 SELECT kept_since FROM idempotency
@@ -96,12 +107,14 @@ def _without_lease(connection: sqlite3.Connection, saves: Sequence[Save]) -> Ite
                 yield save, error
 
 
-def _swap(connection: sqlite3.Connection, statements: Iterable[str], saves: list[Save]) -> list[Save]:
+def _swap(
+    connection: sqlite3.Connection, statements: Iterable[tuple[str, Callable[[Row], Row]]], saves: list[Save]
+) -> list[Save]:
     """Run one statement after the other over what is not saved yet, and return what none has saved."""
-    for statement in statements:
+    for statement, parameters in statements:
         if not saves:
             break
-        count = connection.executemany(statement, [save.rows.workflow for save in saves]).rowcount
+        count = connection.executemany(statement, [parameters(save.rows.workflow) for save in saves]).rowcount
         if count == len(saves):
             return []
         if count:
@@ -150,7 +163,7 @@ def purge(connection: sqlite3.Connection, answers: int, *, expired: str) -> str:
     Returns:
         Since when the oldest that is left has been kept: there is nothing to delete before that has expired.
     """
-    connection.execute(_PURGE, (answers * _PURGED_PER_ANSWER, expired))
+    connection.execute(_PURGE, (expired, answers * _PURGED_PER_ANSWER))
     row = connection.execute(_OLDEST).fetchone()
     return expired if row is None else str(row[0])
 

@@ -23,18 +23,18 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 # What waits for its time, or is a dead letter, holds back what follows from the same source.
 _DUE: Final = f"""\
 SELECT {_DELIVERY} FROM outbox AS this
-WHERE reader = ?1 AND error IS NULL AND due_at <= ?2 AND NOT EXISTS (
+WHERE reader = :reader AND error IS NULL AND due_at <= :now AND NOT EXISTS (
   SELECT 1 FROM outbox AS first
   WHERE first.source_id = this.source_id AND first.reader = this.reader
     AND (first.position, first.number) < (this.position, this.number)
-    AND (first.error IS NOT NULL OR first.due_at > ?2)
+    AND (first.error IS NOT NULL OR first.due_at > :now)
 )
-ORDER BY position, number LIMIT ?3"""
+ORDER BY position, number LIMIT :limit"""
 _TAKE: Final = """\
-INSERT INTO lease (name, owner, epoch, until) VALUES (?1, ?2, 1, ?4)
+INSERT INTO lease (name, owner, epoch, until) VALUES (:name, :owner, 1, :until)
 ON CONFLICT (name) DO UPDATE SET
-  epoch = epoch + (owner <> ?2 OR until <= ?3), owner = ?2, until = ?4
-WHERE owner = ?2 OR until <= ?3"""
+  epoch = epoch + (owner <> :owner OR until <= :now), owner = :owner, until = :until
+WHERE owner = :owner OR until <= :now"""
 _DEAD_TIMERS: Final = """\
 SELECT 'timer-' || generation, definition, workflow_id, command, command_data, attempts, error FROM timer
 WHERE error IS NOT NULL AND 'timer-' || generation > ? ORDER BY generation LIMIT ?"""
@@ -49,7 +49,8 @@ FROM outbox WHERE error IS NOT NULL AND printf('delivery-%016d', id) > ? ORDER B
 
 def acquire(connection: sqlite3.Connection, names: Collection[str], owner: str, now: str, until: str) -> list[Fence]:
     """Take the leases that are free or have run out, renew the owner's own, and return all that it holds."""
-    held = [name for name in names if connection.execute(_TAKE, (name, owner, now, until)).rowcount]
+    lease = {"owner": owner, "now": now, "until": until}
+    held = [name for name in names if connection.execute(_TAKE, {"name": name, **lease}).rowcount]
     epochs = [connection.execute("SELECT epoch FROM lease WHERE name = ?", (name,)).fetchone()[0] for name in held]
     return [Fence(name, epoch) for name, epoch in zip(held, epochs, strict=True)]
 
@@ -87,8 +88,8 @@ def advance(connection: sqlite3.Connection, name: str, at: int, deliveries: Sequ
     """Store what was decided, and the position."""
     put(connection, deliveries, now)
     connection.execute(
-        "INSERT INTO reader (name, position) VALUES (?1, ?2) "
-        "ON CONFLICT (name) DO UPDATE SET position = max(position, ?2)",
+        "INSERT INTO reader (name, position) VALUES (?, ?) "
+        "ON CONFLICT (name) DO UPDATE SET position = max(position, excluded.position)",
         (name, at),
     )
 
@@ -113,7 +114,7 @@ def put(connection: sqlite3.Connection, deliveries: Sequence[Delivery], now: str
 
 def due(connection: sqlite3.Connection, name: str, limit: int, now: str) -> list[Delivery]:
     """Return what can be delivered, in order."""
-    return [_delivery(row) for row in connection.execute(_DUE, (name, now, limit))]
+    return [_delivery(row) for row in connection.execute(_DUE, {"reader": name, "now": now, "limit": limit})]
 
 
 def finish(connection: sqlite3.Connection, ids: Collection[int]) -> None:

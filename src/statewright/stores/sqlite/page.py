@@ -31,9 +31,9 @@ SELECT {WORKFLOW_COLUMNS} FROM workflow WHERE definition = ? AND state = ? AND i
 # Jumps from one state to the next in the index, instead of walking over all workflows of the definition.
 _STATES: Final = """\
 WITH RECURSIVE found (state) AS (
-  SELECT min(state) FROM workflow WHERE definition = ?1
+  SELECT min(state) FROM workflow WHERE definition = :definition
   UNION ALL
-  SELECT (SELECT min(state) FROM workflow WHERE definition = ?1 AND state > found.state)
+  SELECT (SELECT min(state) FROM workflow WHERE definition = :definition AND state > found.state)
   FROM found WHERE found.state IS NOT NULL
 )
 SELECT state FROM found WHERE state IS NOT NULL"""
@@ -75,10 +75,14 @@ def find(
         rows = connection.execute(_FIND_STATE, (state, after, limit)).fetchall()
     else:
         with _one_view(connection):
-            states = [row[0] for row in connection.execute(_STATES, (definition,))] if state is None else [state]
+            states = _states(connection, definition) if state is None else [state]
             found = (connection.execute(_FIND, (definition, each, after, limit)).fetchall() for each in states)
             rows = sorted((row for some in found for row in some), key=lambda row: row[0])[:limit]
     return [stored_workflow(row) for row in rows]
+
+
+def _states(connection: sqlite3.Connection, definition: str) -> list[str]:
+    return [row[0] for row in connection.execute(_STATES, {"definition": definition})]
 
 
 def count(connection: sqlite3.Connection, definition: str | None, state: str | None) -> int:

@@ -99,13 +99,13 @@ def _workflow_row(
         snapshot.version,
         commit_id,
         *times,
+        options.has_timers,
         *since,
         snapshot.state,
         snapshot.definition,
         options.expected_commit_id,
         options.expected_version,
         options.id,
-        options.has_timers,
     )
 
 
