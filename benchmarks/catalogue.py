@@ -134,11 +134,16 @@ OF_SIZE = (
             Contender(
                 OURS,
                 "footprint:waiting",
-                ("a task that waits, alone", "waiting for its turn", "waiting for the disk"),
+                (
+                    "a task that waits, alone",
+                    "waiting for its turn",
+                    "waiting for its turn, its task aside",
+                    "waiting for the disk",
+                ),
             ),
         ),
         targets=(
-            Target("waiting for its turn", "at most", 2_048),
+            Target("waiting for its turn, its task aside", "at most", 2_048),
             Target("waiting for the disk", "at most", 2_048),
         ),
         unit="bytes",

@@ -67,9 +67,11 @@ async def _run_commands(orders: Orders, ids: list[str], count: int) -> None:
 
 def waiting(setting: Setting) -> Rows:
     """Count the bytes of commands that wait: for their turn on one order, and for the disk on as many orders."""
+    alone, for_turn = asyncio.run(_bare_tasks()), asyncio.run(_waiting_for_turn())
     return {
-        "a task that waits, alone": asyncio.run(_bare_tasks()),
-        "waiting for its turn": asyncio.run(_waiting_for_turn()),
+        "a task that waits, alone": alone,
+        "waiting for its turn": for_turn,
+        "waiting for its turn, its task aside": Measurement(for_turn.value - alone.value),
         "waiting for the disk": asyncio.run(_waiting_for_disk(setting.directory / "orders.db")),
     }
 
