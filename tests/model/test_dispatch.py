@@ -353,6 +353,52 @@ async def test_a_cancellation_that_was_asked_for_passes() -> None:
     assert ended.is_set()
 
 
+async def test_a_cancellation_that_is_swallowed_takes_its_decision_along() -> None:
+    """A handler that keeps its cancellation to itself, and returns a state, has decided nothing."""
+    begun = asyncio.Event()
+
+    async def handler(order: Draft, command: AddItem) -> Draft:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+        return Draft(items=["too late"])
+
+    task = asyncio.create_task(decided(handler))
+    await begun.wait()
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_handler_may_take_a_cancellation_back() -> None:
+    """A handler that says so may go on where it was cancelled; that there was one before is no matter either."""
+
+    async def handler(order: Draft, command: AddItem) -> Draft:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            task.uncancel()
+        return Draft(items=["in time"])
+
+    async def cancelled_before() -> Any:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return await decided(handler)
+
+    result = await asyncio.create_task(cancelled_before())
+    assert succeeded(result).workflow.data.items == ["in time"]
+
+
 async def test_a_time_limit_of_the_handlers_own_is_its_business() -> None:
     """A timeout inside a handler cancels nothing but what it was put around."""
 

@@ -20,7 +20,7 @@ from ..errors import (
     settle,
 )
 from .annotation import NOTHING
-from .cancellation import was_asked_to_stop
+from .cancellation import times_asked_to_stop, was_asked_to_stop
 from .definition import Definition
 from .dependency import Faults
 from .observer import Observer, tell
@@ -126,7 +126,10 @@ class Dispatch:
             else:
                 outcome = route.function(context._data, context._command)
             if type(outcome) not in self.definition.states.by_type and inspect.isawaitable(outcome):
+                asked = times_asked_to_stop()
                 outcome = await outcome
+                if times_asked_to_stop() > asked:  # the handler kept it to itself; what it decided does not count
+                    raise asyncio.CancelledError
         except Exception as raised:  # noqa: BLE001 - a dispatch never raises
             return Failure(self.error_of(raised, f"handler {route.handler.name} raised"))
         except asyncio.CancelledError as raised:
