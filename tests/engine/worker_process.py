@@ -102,7 +102,8 @@ async def work(place: dict[str, str], notes_path: str, lease: float, skew: float
         executors: list[WorkflowExecutor[Any]] = []
         for router in (shop_router(), ledger_router(), bell_router()):
             # Not as `clock=`, which would take the place of the store's: it is the host's that is wrong.
-            router._clock = lambda: datetime.now(UTC) + timedelta(seconds=skew)
+            on_host: Any = router
+            on_host._now = lambda: datetime.now(UTC) + timedelta(seconds=skew)
             executor: WorkflowExecutor[Any] = WorkflowExecutor(router, store)
             executors.append(executor.use(notes.attempted).observe(notes))
         worker = Worker(

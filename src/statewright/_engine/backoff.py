@@ -14,5 +14,5 @@ def pause(first: timedelta, attempt: int, longest: timedelta) -> timedelta:
         attempt: How many have failed, from 1.
         longest: The cap.
     """
-    ceiling: timedelta = min(longest, first * 2 ** min(max(attempt - 1, 0), 30))
+    ceiling: timedelta = min(longest, min(first, longest) * 2 ** min(max(attempt - 1, 0), 20))
     return ceiling * random.uniform(0.5, 1)  # noqa: S311 - jitter, not a secret

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast
 
 from .._model.commit import NO_METADATA, RecordedMessage, WorkflowCommit
+from .._model.metadata import Metadata
 from .._model.middleware import Chain, Middleware, check_middleware, compose
 from .._model.observer import Observer, check_observer, tell
 from .._model.parameters import WorkflowT
@@ -289,7 +290,8 @@ class WorkflowExecutor(Generic[WorkflowT]):
         """
         try:
             request = read_delivery(self._definition, id, message, fence)
-            request.timer, request.key, request.metadata = timer, key, metadata
+            request.timer, request.key = timer, key
+            request.metadata = metadata if isinstance(metadata, Metadata) else Metadata(metadata)
             return await self._run(request)
         except Exception as raised:  # noqa: BLE001 - no call raises an Exception
             return self._gave_up(raised, message)
@@ -407,7 +409,7 @@ class WorkflowExecutor(Generic[WorkflowT]):
 
         Args:
             result: What `execute` gave.
-            by: Names of reactors and publishers.
+            by: Names of reactors and publishers, or one name.
             timeout: How long to wait at most.
 
         Returns:
@@ -416,7 +418,8 @@ class WorkflowExecutor(Generic[WorkflowT]):
         Raises:
             StoreError: The store failed, or knows no readers.
         """
-        return await read(wait_until_passed, self._store, result.snapshot.id, result.version, by, timeout)
+        names = (by,) if isinstance(by, str) else by
+        return await read(wait_until_passed, self._store, result.snapshot.id, result.version, names, timeout)
 
     async def forget(self, id: str) -> bool:
         """Remove everything that is kept of a workflow; return whether there was anything.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+import logging
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from .._model.commit import Commit, NewCommit, RecordedMessage
 from .._model.snapshot import StoredWorkflow, WorkflowSnapshot
 from .._model.timer import DueTimer, RenamedState, TimerWrite
+
+_log: Final = logging.getLogger("statewright.store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,15 @@ class BatchingStore(Protocol):
     def batch_listeners(self) -> list[Callable[[int], object]]:
         """Told how many saves each committed batch held; perhaps on another thread, and not for long."""
         ...
+
+
+def tell_batch(listeners: Iterable[Callable[[int], object]], saves: int) -> None:
+    """Tell listeners how many saves a committed batch held; one that raises is logged, and harms nobody."""
+    for listener in listeners:
+        try:
+            listener(saves)
+        except Exception:  # noqa: BLE001 - it is logged, and the batch is saved
+            _log.exception("a listener to batches failed", extra={"listener": repr(listener)})
 
 
 @runtime_checkable

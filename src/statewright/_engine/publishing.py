@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from itertools import groupby
 
+from .._model.cancellation import was_asked_to_stop
 from .._model.commit import Commit
 from ..errors import DefinitionError
 from .ports import Fence, Publisher
@@ -67,9 +68,11 @@ class PublisherRole:
                 continue
             try:
                 await self._publisher.publish(commit)
-            except Exception:  # noqa: BLE001 - it is logged, and tried again
+            except (Exception, asyncio.CancelledError) as raised:
+                if isinstance(raised, asyncio.CancelledError) and was_asked_to_stop():
+                    raise
                 _log.exception("publisher failed", extra={"publisher": self.name, "position": commit.position})
-                return True
+                return True  # it is tried again
             self._published.add(commit.id)
             self._tools.acted(self.name, 1)
         return False

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from ..errors import DomainError, ExecutionError, LeaseLostError, RoutingError, StatewrightError
+from ..errors import DomainError, ExecutionError, LeaseLostError, RoutingError, StatewrightError, StoreError
 from .backoff import pause
 from .ports import Fence
 
@@ -63,13 +63,25 @@ class Role(Protocol):
 
 
 async def all_of(doing: Iterable[Any]) -> list[Any]:
-    """Do several things at once; the first failure is raised when all have come to an end."""
+    """Do several things at once; the first failure is raised when all have come to an end.
+
+    Raises:
+        StoreError: One of them was cancelled, and nobody had asked for that.
+    """
     outcomes = await asyncio.gather(*doing, return_exceptions=True)
-    failures = [each for each in outcomes if isinstance(each, BaseException)]
+    failures = [_as_failure(each) for each in outcomes if isinstance(each, BaseException)]
     lost = next((each for each in failures if isinstance(each, LeaseLostError)), None)
     if failures:
         raise lost or failures[0]
     return outcomes
+
+
+def _as_failure(raised: BaseException) -> BaseException:
+    if not isinstance(raised, asyncio.CancelledError):
+        return raised
+    failure = StoreError("a step of a worker was cancelled, and nobody had asked for that")
+    failure.__cause__ = raised
+    return failure
 
 
 def is_no_handler(error: StatewrightError) -> bool:

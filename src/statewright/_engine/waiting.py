@@ -36,7 +36,7 @@ async def wait_until_passed(store: Any, id: str, version: int, by: Iterable[str]
     if not found or found[0].version != version:
         raise StoreError(f"workflow {id!r} has no commit with version {version} any more")
     try:
-        async with asyncio.timeout(timeout.total_seconds()):
+        async with asyncio.timeout(timeout.total_seconds()) as limit:
             for name in by:
                 pause = _FIRST_PAUSE
                 while not await _has_passed(store, name, id, found[0].position):
@@ -44,6 +44,8 @@ async def wait_until_passed(store: Any, id: str, version: int, by: Iterable[str]
                     await asyncio.sleep(pause.total_seconds())
                     pause = min(pause * 2, _LONGEST_PAUSE)
     except TimeoutError:
+        if not limit.expired():
+            raise  # the store's own
         return False
     return True
 

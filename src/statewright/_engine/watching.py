@@ -77,6 +77,9 @@ class Watch:
         except StoreError as error:
             _log.warning("a worker could not be watched", extra={"error": str(error)})
         else:
+            for status in found:
+                self._acted[status.role] -= status.acted  # more may have been done meanwhile
+            self._acted = +self._acted
             self._hand_over(found)
 
     def end(self) -> None:
@@ -93,7 +96,7 @@ class Watch:
             lag, undelivered = (status.lag, status.undelivered) if status is not None else (0, 0)
             since = await self._first_unread(status) if status is not None and lag else None
         late = timedelta() if since is None else max(timedelta(), self._now() - since)
-        return RoleStatus(role=role, acted=self._acted.pop(role, 0), lag=lag, undelivered=undelivered, late=late)
+        return RoleStatus(role=role, acted=self._acted[role], lag=lag, undelivered=undelivered, late=late)
 
     async def _first_unread(self, status: ReaderStatus) -> datetime | None:
         page = await self._store.commits(after=status.position, limit=1)

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Ite
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Self
 
+from .._model.cancellation import was_asked_to_stop
 from .._model.commit import new_id
 from .._model.plain import flaw
 from .._model.reactor import Reactors
@@ -217,8 +218,10 @@ class Worker:
             try:
                 await self._acquire()
                 valid_until = asked + self._lease.total_seconds()
-            except StoreError as error:
-                _log.warning("leases could not be renewed", extra={"error": str(error)})
+            except (StoreError, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and was_asked_to_stop():
+                    raise
+                _log.warning("leases could not be renewed", extra={"error": repr(error)})
                 if loop.time() >= valid_until:
                     self._fences = {}
             await asyncio.sleep(self._lease.total_seconds() / 3)
@@ -258,10 +261,9 @@ class Worker:
                 except LeaseLostError:
                     if self._fences.get(role.name) == fence:
                         del self._fences[role.name]
-                except StoreError as error:
+                except (StoreError, asyncio.CancelledError) as error:
                     failures += 1
-                    _log.warning("the store failed a worker", extra={"role": role.name, "error": str(error)})
-                    await asyncio.sleep(pause(_FIRST_BACKOFF, failures, _LAST_BACKOFF).total_seconds())
+                    await _wait_after(error, role.name, failures)
         finally:
             await news.stop()
 
@@ -270,12 +272,19 @@ class Worker:
         while True:
             try:
                 await prepare()
-            except StoreError as error:
+            except (StoreError, asyncio.CancelledError) as error:
                 failures += 1
-                _log.warning("the store failed a worker", extra={"role": "start", "error": str(error)})
-                await asyncio.sleep(pause(_FIRST_BACKOFF, failures, _LAST_BACKOFF).total_seconds())
+                await _wait_after(error, "start", failures)
             else:
                 return
+
+
+async def _wait_after(error: BaseException, role: str, failures: int) -> None:
+    """Let some time pass after a failure of the store; a cancellation that somebody asked for goes on its way."""
+    if isinstance(error, asyncio.CancelledError) and was_asked_to_stop():
+        raise error
+    _log.warning("the store failed a worker", extra={"role": role, "error": repr(error)})
+    await asyncio.sleep(pause(_FIRST_BACKOFF, failures, _LAST_BACKOFF).total_seconds())
 
 
 class _News:

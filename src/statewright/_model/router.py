@@ -123,7 +123,6 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
         self._lacks_deps = deps is _UNSET and deps_type is not None
         self._deps_type = deps_type
         self._clock = clock
-        self._has_clock = clock is not None
         self._wrap_deps = wrap_deps
 
     def _accepts(self: WorkflowRouter[Workflow[X, Any, E, Any], Y], state: X | None, context: _Makes[E, Y], /) -> None:
@@ -362,6 +361,10 @@ class WorkflowRouter(Generic[WorkflowT, DepsT]):
             error.__cause__ = exc
             return error
         return Dispatch(self._definition, self._workflow, workflow, route, context)
+
+    @property
+    def _has_clock(self) -> bool:
+        return self._clock is not None
 
     def _now(self) -> datetime:
         clock = self._clock

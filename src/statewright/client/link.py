@@ -78,7 +78,7 @@ class Link:
 
     async def pause(self, tries: int, headers: Mapping[str, str] | None = None) -> None:
         """Wait before the next try: longer each time, at random, and no shorter than the server asks."""
-        longest = min(self.backoff.total_seconds() * 2**tries, _LONGEST)
+        longest = min(self.backoff.total_seconds() * 2 ** min(tries, 30), _LONGEST)
         asked = (headers or {}).get("retry-after", "")
         least = min(float(asked), _LONGEST) if asked.isdecimal() and longest > 0 else 0.0
         await asyncio.sleep(max(least, self._random.uniform(0, longest)))

@@ -45,8 +45,12 @@ class Coder:
         try:
             for codec in reversed(self._codecs):
                 text = codec.decode(text, place)
+        except StoreError:
+            raise
         except UndecodableError as exc:
             raise _undecodable(place, str(exc)) from exc
+        except Exception as exc:  # a codec is the user's, and may ask somebody who is not there
+            raise _undecodable(place, f"its codec raised {type(exc).__name__}") from exc
         return text
 
     def _encode(self, text: str, id: str, role: str) -> str:
@@ -55,7 +59,11 @@ class Coder:
     def _decode(self, text: str, id: str, role: str) -> str:
         if self._accept_plain and not text.startswith(f'"{_PREFIX}'):
             return text
-        return self._open(to_value(text), _place(role, id))
+        try:
+            sealed = to_value(text)
+        except ValueError:
+            sealed = None  # no text of ours is like that
+        return self._open(sealed, _place(role, id))
 
     # --- its parts -------------------------------------------------------------------------------------------------
 
@@ -120,7 +128,7 @@ class Coder:
         if current is not None:
             try:
                 error.__dict__["current"] = self.stored(current)
-            except StoreError:
+            except Exception:  # noqa: BLE001 - who loads it will be told what is wrong
                 del error.__dict__["current"]
 
     # --- answers ---------------------------------------------------------------------------------------------------

@@ -236,7 +236,7 @@ class MemoryStore(MemoryAgenda):
         newest = {row.commits[-1][0] for row in self._rows.values() if row.commits}
         gone = {position for position, _ in self._log if position < end and position not in newest}
         if gone:
-            self._horizon = max(gone)
+            self._horizon = max(self._horizon, *gone)
         self._log = [numbered for numbered in self._log if numbered[0] not in gone]
         for row in self._rows.values():
             row.commits = [numbered for numbered in row.commits if numbered[0] not in gone]

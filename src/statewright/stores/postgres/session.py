@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from ..._engine.ports import RecordedAnswer, StoredWorkflow
+from ..._engine.ports import RecordedAnswer, StoredWorkflow, tell_batch
 from ...errors import DefinitionError, StoreError
 from . import schema
 from .bell import Bell
@@ -172,8 +172,7 @@ class Session:
         await self.connections.close()
 
     def _saved(self, entries: Sequence[Entry]) -> None:
-        for tell in self.settings.batch_listeners:
-            tell(len(entries))
+        tell_batch(self.settings.batch_listeners, len(entries))
         self.bell.ring()
         self.herald.tell()
         self._keys += sum(row.idempotency_key is not None for entry in entries for row in entry.rows)

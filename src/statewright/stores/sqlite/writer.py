@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Final
 
+from ..._engine.ports import tell_batch
 from ...errors import ExecutionError, InvalidDataError, OutcomeUnknownError, StoreUnavailableError
 from .batch import answer_rows, purge, rows_of_ids, save_all
 from .bell import Bell
@@ -72,11 +73,18 @@ class Writer:
                 self._collect(is_waiting=not self._saves)
                 self._turn()
         finally:
+            self._give_up()
             self.inbox.refuse(closed(self._settings.path))
             with suppress(*FAULTS):
                 self.database.close()
             self._bell.ring()
             self.ended.set_result(None)
+
+    def _give_up(self) -> None:
+        """Answer whatever is still here: if the thread ends by a fault, nobody may wait for ever."""
+        for request in (*self._saves, *self._reads, *self._works):
+            self._answers.refuse(request, OutcomeUnknownError(f"{self._settings.path!r}: the writing thread has ended"))
+        self._answers.post()
 
     def _collect(self, *, is_waiting: bool = True) -> None:
         for request in self.inbox.take() if is_waiting else self.inbox.take_waiting():
@@ -177,8 +185,6 @@ class Writer:
         except Exception as exc:  # noqa: BLE001 - nobody may wait for ever, whatever it is
             self._save_apart(saves, exc)
             return
-        for tell in self._settings.batch_listeners:
-            tell(len(saves))
         won = saves
         if lost:
             for save, conflict in lost:
@@ -190,6 +196,7 @@ class Writer:
                 self._answers.give(save, None)
             self._checkpoints.count(len(won), sum(save.rows.size for save in won))
             self._bell.ring()
+            tell_batch(self._settings.batch_listeners, len(won))
 
     def _purge(self, connection: sqlite3.Connection, answers: int, expired: str) -> None:
         # To look for expired keys costs as much as to record several, so that it is done when there may be some.
