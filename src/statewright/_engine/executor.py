@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, cast
 
+from .._model.cancellation import to_its_end
 from .._model.commit import NO_METADATA, RecordedMessage, WorkflowCommit
 from .._model.metadata import Metadata
 from .._model.middleware import Chain, Middleware, check_middleware, compose
@@ -241,6 +243,8 @@ class WorkflowExecutor(Generic[WorkflowT]):
         call = lane.join(retries, request.expected_version, request.fence)
         parts = self._parts()
         observers = self._all_observers()
+        if observers:
+            call.heir = partial(self._conclude, call=call, request=request, observers=observers)
         while True:
             try:
                 verdict = await self._take_turn(lane, call, request, parts, observers)
@@ -442,11 +446,13 @@ class WorkflowExecutor(Generic[WorkflowT]):
         lane = self._lanes.enter(id)
         call = lane.join(0, None)
         try:
-            standing = await lane.turn(call)
-            if standing.snapshot is not None and standing.snapshot.definition != name:
-                raise _foreign(id, standing.snapshot.definition, name)
-            await lane.clear()
-            return await read(store.forget, id)
+            await lane.turn(call)
+            await lane.clear()  # before anything can be refused: what was decided must not be left without its standing
+            stored = await self._load(id)
+            if stored is not None and stored.definition != name:
+                raise _foreign(id, stored.definition, name)
+            # To its end, even if the caller gives up: the lane is not given to others while the store still forgets.
+            return await to_its_end(read(store.forget, id))
         finally:
             lane.forget_standing(call)
             lane.leave(call)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._model.commit import NewCommit
 from .._model.snapshot import WorkflowSnapshot
+from .._model.timer import SetTimer
 from ..errors import ConcurrencyConflictError, ExecutionError
 from .nesting import ActiveCall
 from .ports import Fence, StoredWorkflow
@@ -63,6 +65,8 @@ class Call:
     """How the save failed on which the running decision rests; `_AGAIN` for a lost race."""
     is_gone: bool = False
     """The caller gave up waiting."""
+    heir: Callable[[Any], object] | None = None
+    """Is given the verdict in the place of a caller that is gone."""
     unconfirmed: tuple[str | None, Any] | None = None
     """An answer that rests on what was remembered, with the id of the commit that this was."""
 
@@ -97,8 +101,24 @@ class Fold:
     def __init__(self, standing: Standing) -> None:
         self.standing = standing
         """What the first of them was decided on."""
+        self.has_timers = standing.has_timers
+        """Whether a timer was ever set, by the last of them."""
         self.entries: list[Entry] = []
         self.commits: list[NewCommit] = []
+
+    def add(self, entry: Entry) -> None:
+        """Take a decision in."""
+        self.entries.append(entry)
+        if entry.commit is not None:
+            self.commits.append(entry.commit)
+            if entry.commit.timers and not self.has_timers:
+                self.has_timers = any(isinstance(write, SetTimer) for write in entry.commit.timers)
+
+    def after(self, commit: NewCommit) -> Standing:
+        """Return how the workflow stands after the last of its commits."""
+        standing = Standing(commit.snapshot, commit.snapshot.version, commit.id, self.standing.read_at)
+        standing.has_timers = self.has_timers
+        return standing
 
     def fences(self) -> tuple[Fence, ...]:
         """Return the leases under which its commits were sent."""

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .._model.commit import NewCommit
 from .._model.snapshot import born
-from .._model.timer import SetTimer, TimerWrite
+from .._model.timer import TimerWrite
 from ..errors import ConcurrencyConflictError, ExecutionError, InvalidDataError, LeaseLostError, StoreError, settle
 from .fold import Call, Entry, Fold, Lapsed, Standing
 from .nesting import ActiveCall, closes_circle, executing, waiting_for
 from .ports import Fence, Outcome, SaveOptions, error_of_save
 from .reading import check_stored, read
-from .refusal import circle, save_failure, twin
+from .refusal import circle, lost_race, save_failure, twin
 
 if TYPE_CHECKING:
     from .._model.workflow import Workflow
@@ -100,10 +100,10 @@ class Lane:
         try:
             if executing.get() is None:
                 await call.wake
-            elif closes_circle(self):
-                raise circle(self.id)
             else:
-                with waiting_for(self):
+                with waiting_for(self):  # first, so that of two threads that close a circle at once one sees it
+                    if closes_circle(self):
+                        raise circle(self.id)
                     await call.wake
         except BaseException:
             self._withdraw(call)
@@ -139,14 +139,11 @@ class Lane:
         fold = self._fold
         if fold is None:
             fold = self._fold = Fold(before)
-        fold.entries.append(Entry(call, answer, commit))
-        fold.commits.append(commit)
+        fold.add(Entry(call, answer, commit))
         if self._queue or self._lingers:  # else it is saved at once
             fold.characters += commit.size
-        standing = self._standing = Standing(commit.snapshot, commit.snapshot.version, commit.id, before.read_at)
-        standing.workflow = after
-        if before.has_timers or commit.timers:
-            standing.has_timers = before.has_timers or any(isinstance(write, SetTimer) for write in commit.timers)
+        self._standing = fold.after(commit)
+        self._standing.workflow = after
         return self._release(call)
 
     def answer(self, call: Call, answer: Any) -> Any:
@@ -161,7 +158,7 @@ class Lane:
         if rests_on is not None:
             if self._fold is None:
                 self._fold = Fold(self._standing)
-            self._fold.entries.append(Entry(call, answer, None))
+            self._fold.add(Entry(call, answer, None))
             return self._release(call)
         if self._standing.read_at < call.arrived:
             # What is remembered may be older than the call: nothing but a fresh read may refuse it.
@@ -191,6 +188,7 @@ class Lane:
             await call.outcome
         except BaseException:
             self._withdraw(call)  # it may be back in the queue already
+            self._bequeath(call)
             raise
         call.outcome = None
         return self._verdict(call)
@@ -207,15 +205,18 @@ class Lane:
         return [write for fold in folds for commit in fold.commits for write in commit.timers]
 
     def forget_standing(self, call: Call) -> None:
-        """Let the next call read the store, if it is the turn of this one."""
-        if self._running is call:
+        """Let the next call read the store, if it is the turn of this one and nothing unsaved rests on it."""
+        if self._running is call and self._fold is None and self._saving is None:
             self._standing = None
 
     async def quiet(self) -> None:
         """Wait until everybody who is in the lane now has an answer, and has been handed it."""
+        if closes_circle(self):
+            return  # somebody here waits for a call that we belong to: that one's end is theirs
         present = self._pending()
-        while present & self._pending():
-            await self._until_changed()
+        with waiting_for(self):
+            while present & self._pending():
+                await self._until_changed()
         await asyncio.sleep(0)
 
     async def clear(self) -> None:
@@ -381,7 +382,7 @@ class Lane:
                 "expected_version": fold.standing.version,
                 "commits": tuple(fold.commits),
                 "expected_commit_id": fold.standing.commit_id,
-                "has_timers": self._standing is not None and self._standing.has_timers,
+                "has_timers": fold.has_timers,
                 "fences": fold.fences() if self._has_fences else (),
             },
         )
@@ -434,8 +435,7 @@ class Lane:
     def _lose(self, fold: Fold, conflict: ConcurrencyConflictError) -> None:
         casualties = self._casualties(fold)
         self._doom_running(_AGAIN)
-        found: Any = getattr(conflict, "current", _UNREAD)
-        self._standing = None if found is _UNREAD else Standing.of(found, fold.ticked)
+        self._standing = self._found(conflict, fold)
         if fold.standing.is_remembered:
             if self._lanes.memory is not None:
                 self._lanes.memory.proved_wrong()
@@ -445,11 +445,14 @@ class Lane:
         worst = 0
         for index, entry in enumerate(casualties):
             call = entry.call
+            if entry.commit is None:  # it took part in no race
+                again.append(call)
+                continue
             call.attempts += 1
             call.conflict = conflict
             is_named = index == 0 and call.expected_version is not None
             if is_named or call.attempts > call.retries or not self._lanes.may_retry(conflict):
-                self._finish(call, twin(conflict))
+                self._finish(call, lost_race(conflict, call.expected_version))
             else:
                 worst = max(worst, call.attempts)
                 again.append(call)
@@ -457,6 +460,14 @@ class Lane:
         self._strain = worst
         if worst > 1:
             self._pause(worst - 1)
+
+    def _found(self, conflict: ConcurrencyConflictError, fold: Fold) -> Standing | None:
+        """Return what a lost race met, if the store has said so in words that we understand."""
+        try:
+            found = getattr(conflict, "current", _UNREAD)
+            return None if found is _UNREAD else Standing.of(check_stored(found, self.id), fold.ticked)
+        except Exception:  # noqa: BLE001 - a user's store may say anything; then it is loaded
+            return None
 
     def _split(self, fold: Fold, refused: InvalidDataError) -> None:
         """Narrow down which of the commits the store refuses for its data."""
@@ -474,14 +485,11 @@ class Lane:
             return
         prefix = Fold(fold.standing)
         for entry in casualties:
-            if entry.commit is not None:
-                if len(prefix.commits) == commits // 2:
-                    break
-                prefix.commits.append(entry.commit)
-            prefix.entries.append(entry)
+            if entry.commit is not None and len(prefix.commits) == commits // 2:
+                break
+            prefix.add(entry)
         self._requeue([entry.call for entry in casualties[len(prefix.entries) :]])
-        last = prefix.commits[-1]
-        self._standing = Standing(last.snapshot, last.snapshot.version, last.id, fold.standing.read_at)
+        self._standing = prefix.after(prefix.commits[-1])
         self._save(prefix)
 
     def _part(self, fold: Fold, lost: LeaseLostError) -> None:
@@ -523,8 +531,16 @@ class Lane:
             if call.outcome is not None and not call.outcome.done():
                 call.outcome.set_result(None)
 
+    @staticmethod
+    def _bequeath(call: Call) -> None:
+        """Tell what became of a command whose caller does not hear of it any more."""
+        if call.is_gone and call.verdict is not None and call.heir is not None:
+            heir, call.heir = call.heir, None
+            heir(call.verdict)
+
     def _finish(self, call: Call, verdict: Any) -> None:
         call.verdict = verdict
+        self._bequeath(call)
         if call.outcome is not None and not call.outcome.done():
             call.outcome.set_result(None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import weakref
 from collections.abc import Awaitable
 from typing import Final
@@ -35,6 +36,7 @@ class Lanes:
         self.keeps_standing = self.max_commands > 1
         """Whether a command may rest on what was saved last; a user's own two methods are asked each time."""
         self._lanes: dict[tuple[int, str], Lane] = {}
+        self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
         remembers = self.max_commands > 1 and bool(getattr(store, "is_cacheable", False))
         self.memory: Memory | None = Memory() if remembers else None
         """Where the store lets workflows be remembered."""
@@ -45,6 +47,8 @@ class Lanes:
         key = (_identity(loop), id)
         lane = self._lanes.get(key)
         if lane is None or lane._loop is not loop:
+            if loop not in self._loops:
+                self._meet(loop)
             lane = self._lanes[key] = Lane(self, loop, id)
             if self.memory is not None:
                 lane._standing = self.memory.recall(id)
@@ -53,10 +57,18 @@ class Lanes:
     def drop(self, lane: Lane) -> None:
         """Forget a lane that nobody is in."""
         key = (_identity(lane._loop), lane.id)
-        if self._lanes.get(key) is lane:
-            del self._lanes[key]
+        if self._lanes.get(key) is not lane:
+            return  # it was dropped before; what it knows may have been forgotten since
+        del self._lanes[key]
         if self.memory is not None and lane._standing is not None:
             self.memory.keep(lane.id, lane._standing)
+
+    def _meet(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let go of lanes whose loop was closed while somebody was in them: there is a new loop now."""
+        self._loops.add(loop)
+        for key, lane in list(self._lanes.items()):
+            if lane._loop.is_closed():
+                del self._lanes[key]
 
     def load(self, id: str) -> Awaitable[StoredWorkflow | None]:
         """Read a workflow."""
@@ -73,6 +85,7 @@ class Lanes:
         return not (self.is_bound and conflict.actual_version is None)
 
 
+_MAKING: Final = threading.Lock()
 _KNOWN: weakref.WeakValueDictionary[int, Lanes] = weakref.WeakValueDictionary()
 
 
@@ -80,7 +93,8 @@ def lanes_of(store: StoreAdapter) -> Lanes:
     """Return the lanes of a store instance."""
     # Keyed by identity, because a store need be neither hashable nor weakly referable; a `Lanes` holds its store, so
     # that the identity cannot be another's while the entry lives.
-    lanes = _KNOWN.get(id(store))
-    if lanes is None or lanes.store is not store:
-        lanes = _KNOWN[id(store)] = Lanes(store)
-    return lanes
+    with _MAKING:
+        lanes = _KNOWN.get(id(store))
+        if lanes is None or lanes.store is not store:
+            lanes = _KNOWN[id(store)] = Lanes(store)
+        return lanes

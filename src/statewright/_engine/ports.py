@@ -82,16 +82,33 @@ class Outcome(asyncio.Future[None]):
     listener: Callable[[BaseException | None], object] | None = None
 
     def settle(self, error: BaseException | None = None) -> None:
-        """Say how the save ended; it is heard once."""
+        """Say how the save ended, unless that has been said."""
         if self.done():
             return
         if error is None:
             self.set_result(None)
         else:
             self.set_exception(error)
-            self.exception()  # a caller that went away leaves nobody to look at it
+
+    def set_result(self, result: None) -> None:
+        """Say that the save succeeded."""
+        super().set_result(result)
+        if self.listener is not None:
+            self.listener(None)
+
+    def set_exception(self, exception: type | BaseException) -> None:
+        """Say how the save failed."""
+        super().set_exception(exception)
+        error = self.exception()  # a caller that went away leaves nobody to look at it
         if self.listener is not None:
             self.listener(error)
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Say that the save was given up."""
+        is_cancelled = super().cancel(msg)
+        if is_cancelled and self.listener is not None:
+            self.listener(asyncio.CancelledError())
+        return is_cancelled
 
 
 def error_of_save(saving: asyncio.Future[None]) -> BaseException | None:

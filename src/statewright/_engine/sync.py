@@ -117,7 +117,10 @@ def open_sync(executor: WorkflowExecutor[WorkflowT]) -> Generator[SyncExecutor[W
         )
     store: Any = executor.store
     thread = LoopThread()
-    opens = hasattr(store, "__aenter__") and not getattr(store, "is_open", False)
+    # Whoever else is inside it may leave before we do; a store that `setup` alone has opened is not ours to close.
+    opens = hasattr(store, "__aenter__") and (
+        not getattr(store, "is_open", False) or getattr(store, "is_entered", False)
+    )
     try:
         if opens:
             thread.run(store.__aenter__(), "sync")

@@ -58,8 +58,9 @@ class MemoryStore(MemoryAgenda):
 
     async def load(self, id: str) -> StoredWorkflow | None:
         """Return what is stored under this id, or `None`."""
-        row = self._rows.get(id)
-        return None if row is None else row.current
+        with self._lock:  # not half of what another thread saves: the version without its key
+            row = self._rows.get(id)
+            return None if row is None else row.current
 
     async def save(self, options: SaveOptions) -> None:
         """Save if, and only if, the stored version is the expected one.
@@ -156,11 +157,13 @@ class MemoryStore(MemoryAgenda):
             InvalidDataError: Position or limit is below zero.
             PositionPrunedError: Some of them have been pruned.
         """
-        most = check_limit(limit)
-        if check_number("after", after) < self._horizon:
-            raise PositionPrunedError(after, self._horizon)
-        start = bisect.bisect_right(self._log, after, key=itemgetter(0))
-        return [commit.at(position) for position, commit in self._log[start : start + most]]
+        after, most = check_number("after", after), check_limit(limit)
+        with self._lock:
+            if after < self._horizon:
+                raise PositionPrunedError(after, self._horizon)
+            start = bisect.bisect_right(self._log, after, key=itemgetter(0))
+            page = self._log[start : start + most]
+        return [commit.at(position) for position, commit in page]
 
     async def subscribe(self, *, after: int = 0) -> AsyncIterator[Commit]:
         """Yield commits with a position above `after`, and wait for more."""

@@ -133,8 +133,12 @@ class PostgresStore(PostgresAgenda):
         Raises:
             StoreError: The server cannot be reached, or its schema is not one of ours; the message says what to do.
         """
-        await self._open(upgrade=self._auto_setup)
-        self._entered += 1
+        self._entered += 1  # at once, so that nobody who leaves meanwhile takes himself for the last one
+        try:
+            await self._open(upgrade=self._auto_setup)
+        except BaseException:
+            self._entered = max(0, self._entered - 1)
+            raise
         return self
 
     async def __aexit__(

@@ -132,17 +132,30 @@ class SQLiteStore(SQLiteAgenda):
         Raises:
             StoreError: The file cannot be opened, or is not one of ours; the message says what to do.
         """
-        await self._ready(schema.upgrade if self._auto_setup else schema.check)
-        self._entered += 1
+        with self._gate:
+            self._entered += 1  # at once, so that nobody who leaves meanwhile takes himself for the last one
+        try:
+            await self._ready(schema.upgrade if self._auto_setup else schema.check)
+        except BaseException:
+            with self._gate:
+                self._entered = max(0, self._entered - 1)
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Close the store, unless it was inside another `async with` of it."""
-        self._entered = max(0, self._entered - 1)
-        if not self._entered:
+        with self._gate:
+            self._entered = max(0, self._entered - 1)
+            is_last = not self._entered
+        if is_last:
             await self.close()
+
+    @property
+    def is_entered(self) -> bool:
+        """Whether somebody is inside an `async with` of the store."""
+        return self._entered > 0
 
     async def setup(self) -> None:
         """Open the store if it is not open, and create or upgrade its schema. Safe from several processes at once.
@@ -175,7 +188,6 @@ class SQLiteStore(SQLiteAgenda):
         with self._gate:
             if self._session is None or self._session.is_forked:
                 self._session = Session(self._settings)
-                self._entered = 0
             session = self._session
         try:
             await session.opened()
@@ -200,7 +212,8 @@ class SQLiteStore(SQLiteAgenda):
             StoreError: It could not be read.
         """
         session = self._opened()
-        seen = None if session.glance is None else session.glance.load(id)
+        glance = session.glance  # asked once: the writing thread may think otherwise a moment later
+        seen = None if glance is None else glance.load(id)
         if seen is None:
             request = Load(asyncio.get_running_loop(), id)
             session.inbox.put(request)
@@ -243,7 +256,8 @@ class SQLiteStore(SQLiteAgenda):
             StoreError: It could not be read.
         """
         session = self._opened()
-        seen = None if session.glance is None else session.glance.recall(id, key)
+        glance = session.glance
+        seen = None if glance is None else glance.recall(id, key)
         if seen is None:
             request = Recall(asyncio.get_running_loop(), id, key)
             session.inbox.put(request)
@@ -416,6 +430,7 @@ class SQLiteStore(SQLiteAgenda):
 
     def _abandon(self) -> None:
         self._gate = threading.Lock()  # the parent may have been holding it
+        self._entered = 0
         if self._session is not None:
             self._session.abandon()
 
