@@ -120,6 +120,16 @@ def test_check_knows_the_ends_that_are_meant(run: Run, orders: Path) -> None:
     assert "--end Gone: demo-order has the states Basket, Placed" in unknown.stderr
 
 
+@pytest.mark.parametrize("command", ["check", "diagram", "schema"])
+def test_definition_is_asked_for_first(run: Run, command: str) -> None:
+    """Where nothing is named and the demo has left nothing, a definition is what is missing, not a store."""
+    done = run(command)
+
+    assert done.exit_code == 2
+    assert done.stderr.startswith("statewright: which definition? Give MODULE:NAME of a WorkflowRouter")
+    assert done.stderr.count("\n") == 1
+
+
 def test_name_may_be_left_out_where_there_is_one(run: Run, lamps: Path) -> None:
     """A module with one router needs no name; where there are several, they are listed."""
     assert run("check", "lamps").stdout.startswith("lamp: ")

@@ -141,6 +141,15 @@ def test_executor_of_the_user_brings_store_and_middleware(run: Run, lamps: Path,
     assert ann.exit_code == 0
 
 
+def test_router_of_the_user_does_not_write_into_the_demos_file(run: Run, orders: Path, lamps: Path) -> None:
+    """Where a router is named and no store, nothing stands in for the store, not even the demo's file."""
+    done = run("execute", "lamp-1", "Install", "--router", "lamps:router")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("statewright: which store? lamps:router has none of its own. Give --store FILE")
+    assert run("list").stdout.endswith("2 of 2 workflows\n")
+
+
 def test_executor_and_store_do_not_go_together(run: Run, orders: Path, lamps: Path) -> None:
     """An executor has a store already; naming another one is a mistake, not a choice."""
     done = run("execute", "lamp-1", "Install", "--router", "rooms:hall", "--store", str(orders))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from statewright.cli.place import named
 from statewright.stores.sqlite import SQLiteStore
 
 from .conftest import Run
@@ -168,6 +169,65 @@ def test_another_store_by_option_or_environment(
     assert run("list", "-s", str(here / "kept.db")).exit_code == 0
     monkeypatch.setenv("STATEWRIGHT_STORE", "kept.db")
     assert run("list").stdout.endswith("2 of 2 workflows\n")
+
+
+def test_store_of_an_executor(run: Run, orders: Path, lamps: Path) -> None:
+    """An executor brings its store for looking, too, although the demo's file is here."""
+    run("execute", "lamp-1", "Install", "--router", "rooms:hall")
+    hall = ("--router", "rooms:hall")
+
+    assert json.loads(run("show", "lamp-1", *hall, "--json").stdout)["commands"] == ["Switch"]
+    assert run("show", "lamp-1", "--at", "1", *hall).exit_code == 0
+    assert [each["command"]["type"] for each in json.loads(run("history", "lamp-1", *hall, "--json").stdout)] == [
+        "Install"
+    ]
+    assert [each["id"] for each in json.loads(run("list", *hall, "--json").stdout)] == ["lamp-1"]
+    assert run("readers", *hall, "--json").stdout == "[]\n"
+    assert run("letters", "list", *hall, "--json").stdout == "[]\n"
+    missing = run("show", "order-1", *hall)
+    assert missing.stderr == "statewright: there is no workflow 'order-1' in the store of rooms:hall\n"
+
+
+@pytest.mark.parametrize(
+    "command", [["show", "lamp-1"], ["history", "lamp-1"], ["list"], ["readers"], ["letters", "list"]]
+)
+def test_one_store_is_meant(run: Run, orders: Path, lamps: Path, command: list[str]) -> None:
+    """A router without a store is not looked for in the demo's file, and an executor is not given a second store."""
+    none = run(*command, "--router", "lamps:router")
+    two = run(*command, "--router", "rooms:hall", "--store", str(orders))
+
+    assert (none.exit_code, two.exit_code) == (2, 2)
+    assert none.stderr.startswith("statewright: which store? lamps:router has none of its own.")
+    assert "leave --store out" in two.stderr
+
+
+def test_store_that_cannot_do_it(run: Run, here: Path, lamps: Path) -> None:
+    """A store of an executor that keeps no list of workflows is told so in one line."""
+    (here / "bare.py").write_text(
+        "from statewright import MemoryStore, WorkflowExecutor\n"
+        "from lamps import router\n"
+        "class Bare:\n"
+        "    def __init__(self):\n"
+        "        self.load, self.save = MemoryStore().load, MemoryStore().save\n"
+        "cellar = WorkflowExecutor(router, Bare())\n"
+    )
+
+    assert run("list", "--router", "bare:cellar").stderr == "statewright: store Bare has no Catalog\n"
+
+
+@pytest.mark.parametrize(
+    ("dsn", "name"),
+    [
+        ("postgresql://db.example:5433/shop", "postgresql://db.example:5433/shop"),
+        ("postgresql://clerk:hush@db.example/shop?sslpassword=hush", "postgresql://db.example/shop"),
+        ("postgres:///shop?host=/run/db&password=hush", "postgres:///shop"),
+        ("postgresql://clerk:hu/sh@db.example/shop", "that database"),
+        ("postgresql://clerk:h@sh@db.example/shop", "that database"),
+    ],
+)
+def test_server_is_named_without_secrets(dsn: str, name: str) -> None:
+    """Of a DSN, a message repeats where the server is; no user, no password, no option."""
+    assert named(dsn) == name
 
 
 def test_looking_creates_nothing(run: Run, here: Path) -> None:

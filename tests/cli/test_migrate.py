@@ -91,7 +91,7 @@ def test_dry_run_is_the_default(run: Run, parcels: Path) -> None:
 
     assert done.exit_code == 0
     assert done.stdout == (
-        "parcel: 3 workflows looked at; model version 2\n"
+        f"parcel: 3 workflows looked at in {parcels}; model version 2\n"
         "  3 would be migrated\n"
         "  0 up to date\n"
         "\n"
@@ -118,6 +118,7 @@ def test_store_is_migrated(run: Run, parcels: Path) -> None:
         "failed": 0,
         "failures": [],
         "last_id": "p-3",
+        "store": str(parcels),
     }
 
 
@@ -126,7 +127,16 @@ def test_executor_brings_migrations_and_store(run: Run, parcels: Path) -> None:
     done = run("migrate", "new:parcels", "--apply")
 
     assert done.exit_code == 0
+    assert done.stdout.startswith("parcel: 3 workflows looked at in the store of new:parcels; ")
     assert versions(parcels, run) == [2, 2, 2]
+
+
+def test_demos_file_is_left_alone(run: Run, parcels: Path, orders: Path) -> None:
+    """Migrations of your own walk through the store that you name, and never through what the demo has left here."""
+    done = run("migrate", "new:migrations", "--apply")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("statewright: which store? new:migrations has none of its own. Give --store FILE")
 
 
 def test_walk_goes_on_after_an_id(run: Run, parcels: Path) -> None:

@@ -16,7 +16,7 @@ StoreOption: TypeAlias = Annotated[
         metavar="FILE|DSN",
         envvar="STATEWRIGHT_STORE",
         show_default=False,
-        help=f"A SQLite file or a postgresql:// DSN. Default: {FILE}, if the demo has left it here.",
+        help=f"A SQLite file or a postgresql:// DSN. Default: {FILE}, if it is here and nothing else is named.",
     ),
 ]
 RouterOption: TypeAlias = Annotated[
@@ -27,6 +27,16 @@ RouterOption: TypeAlias = Annotated[
         metavar="MODULE:NAME",
         show_default=False,
         help="The WorkflowRouter or WorkflowExecutor to use. Default: the demo's own, for a file of the demo.",
+    ),
+]
+ExecutorOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--router",
+        "-r",
+        metavar="MODULE:NAME",
+        show_default=False,
+        help="A WorkflowExecutor, to look into its store instead of --store.",
     ),
 ]
 TargetArgument: TypeAlias = Annotated[

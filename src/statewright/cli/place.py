@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from .._engine.ports import Catalog, HistoryStore, StoreAdapter
 from ..demo import FILE
@@ -13,6 +14,7 @@ from ..stores.sqlite import SQLiteStore
 from .program import MISUSED, Complaint
 
 _SCHEMES = ("postgresql://", "postgres://")
+_HOW = "Give --store FILE, or --store postgresql://..., or set STATEWRIGHT_STORE"
 
 
 class OpenStore(StoreAdapter, HistoryStore, Catalog, Protocol):
@@ -42,15 +44,36 @@ def located(place: str | None) -> str:
     """
     if place is not None:
         return place
-    if Path(FILE).exists():
+    if is_demo_here():
         return FILE
-    raise Complaint("which store? Give --store FILE, or --store postgresql://..., or set STATEWRIGHT_STORE", MISUSED)
+    raise Complaint(f"which store? {_HOW}", MISUSED)
 
 
-def spoken(place: str | None) -> str:
-    """Return a place for a message: a DSN may hold a password, and is not repeated."""
+def required(place: str | None, target: str) -> str:
+    """Return a place; nothing stands in for one that was not given.
+
+    Raises:
+        Complaint: None was given.
+    """
+    if place is None:
+        raise Complaint(f"which store? {target} has none of its own. {_HOW}", MISUSED)
+    return place
+
+
+def is_demo_here() -> bool:
+    """Return whether the demo has left its file in this directory."""
+    return Path(FILE).exists()
+
+
+def named(place: str | None) -> str:
+    """Return what to call a place in a message; of a DSN no user, password or option, which may be secret."""
     found = located(place)
-    return "that database" if is_server(found) else found
+    if not is_server(found):
+        return found
+    parts = urlsplit(found)
+    if found.count("@") > 1 or ("@" in found and "@" not in parts.netloc):
+        return "that database"  # a password that was not escaped: where it ends, nobody knows
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def is_server(place: str) -> bool:

@@ -17,7 +17,7 @@ from .._model.router import WorkflowRouter
 from ..demo import DEFINITION
 from ..demo import router as demo_router
 from ..errors import StatewrightError
-from .place import OpenStore
+from .place import OpenStore, is_demo_here, opened
 from .program import MISUSED, Complaint
 
 Target: TypeAlias = WorkflowRouter[Any, Any] | WorkflowExecutor[Any]
@@ -105,6 +105,26 @@ def _find(target: str, kind: _Kind) -> Any:
 def router_of(target: Target) -> WorkflowRouter[Any, Any]:
     """Return the router of an executor, or the router itself."""
     return target.router if isinstance(target, WorkflowExecutor) else target
+
+
+def store_of(target: Target) -> StoreAdapter | None:
+    """Return the store of an executor; a router has none."""
+    return target.store if isinstance(target, WorkflowExecutor) else None
+
+
+async def meant_router(target: str | None, place: str | None) -> WorkflowRouter[Any, Any]:
+    """Return the router that is named, or the demo's if none is and the store holds workflows of the demo.
+
+    Raises:
+        Complaint: There is none.
+    """
+    if target is not None:
+        return router_of(find(target))
+    if place is None and not is_demo_here():
+        such = "a WorkflowRouter or WorkflowExecutor, such as shop.orders:router"
+        raise Complaint(f"which definition? Give MODULE:NAME of {such}", MISUSED)
+    async with opened(place) as store:
+        return await needed_router(store, "MODULE:NAME")
 
 
 async def known_router(store: OpenStore) -> WorkflowRouter[Any, Any] | None:

@@ -8,13 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from ..._model.router import WorkflowRouter
 from ...diagram import Analysis, Graph, analyse
 from ..option import JsonOption, StoreOption, TargetArgument
 from ..output import console, print_json
-from ..place import opened
 from ..program import MISUSED, WRONG, Complaint
-from ..target import find, needed_router, router_of
+from ..target import meant_router
 
 
 def check(
@@ -38,7 +36,7 @@ def check(
     handles: all this the annotations of the handlers say, without running any of them. The status is 1 if something
     is wrong.
     """
-    router = asyncio.run(_router(target, store))
+    router = asyncio.run(meant_router(target, store))
     graph, analysis = Graph.of(router), analyse(router)
     if unknown := [state for state in ends or () if state not in graph.states]:
         raise Complaint(f"--end {unknown[0]}: {graph.definition} has the states {', '.join(graph.states)}", MISUSED)
@@ -50,13 +48,6 @@ def check(
         _print(graph, analysis, problems)
     if problems:
         raise typer.Exit(WRONG)
-
-
-async def _router(target: str | None, place: str | None) -> WorkflowRouter[Any, Any]:
-    if target is not None:
-        return router_of(find(target))
-    async with opened(place) as store:
-        return await needed_router(store, "MODULE:NAME")
 
 
 def _problems(analysis: Analysis, stuck: Sequence[str]) -> Iterator[str]:

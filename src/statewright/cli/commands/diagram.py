@@ -14,7 +14,7 @@ from ...diagram import Graph, dot, markdown, mermaid, rst, text
 from ..option import JsonOption, StoreOption, TargetArgument
 from ..output import print_json
 from ..place import opened
-from ..target import find, needed_router, router_of
+from ..target import meant_router
 
 
 class Format(StrEnum):
@@ -53,11 +53,10 @@ def diagram(
 
 
 async def _read(target: str | None, place: str | None) -> tuple[WorkflowRouter[Any, Any], Mapping[str, int] | None]:
-    router = router_of(find(target)) if target is not None else None
-    if router is not None and place is None:
+    router = await meant_router(target, place)
+    if target is not None and place is None:
         return router, None
     async with opened(place) as store:
-        router = router or await needed_router(store, "MODULE:NAME")
         return router, dict(await store.count_by_state(router.workflow.name))
 
 

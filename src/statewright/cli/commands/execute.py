@@ -6,7 +6,7 @@ import asyncio
 import json as json_
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import typer
@@ -15,11 +15,11 @@ from ..._engine.executor import WorkflowExecutor
 from ..._model.result import Failure, Result, Success
 from ..._model.visibility import client_view
 from ..._model.workflow import Workflow
+from ..chosen import chosen
 from ..option import IdArgument, JsonOption, RouterOption, StoreOption
 from ..output import console, print_json
-from ..place import opened
 from ..program import MISUSED, WRONG, Complaint, complain
-from ..target import find, needed_router
+from ..target import find, needed_router, store_of
 
 
 def execute(
@@ -85,16 +85,11 @@ async def _send(
 @asynccontextmanager
 async def _executor(place: str | None, target: str | None) -> AsyncGenerator[WorkflowExecutor[Any]]:
     found = None if target is None else find(target)
-    async with AsyncExitStack() as stack:
+    own = None if found is None else store_of(found)
+    async with chosen(place, target, own=own) as (store, _):
         if isinstance(found, WorkflowExecutor):
-            if place is not None:
-                raise Complaint(f"{target} is an executor and has its store already: leave --store out", MISUSED)
-            own: Any = found.store
-            if hasattr(own, "__aenter__"):
-                await stack.enter_async_context(own)
             yield found
         else:
-            store = await stack.enter_async_context(opened(place))
             yield WorkflowExecutor(found or await needed_router(store, "--router MODULE:NAME"), store)
 
 

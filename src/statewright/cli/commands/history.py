@@ -7,12 +7,13 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
+from ..._engine.ports import HistoryStore
 from ..._model.commit import Commit
 from ..._model.difference import Change, differences
 from ..._model.snapshot import WorkflowSnapshot
-from ..option import IdArgument, JsonOption, StoreOption
+from ..chosen import Where, looked_at
+from ..option import ExecutorOption, IdArgument, JsonOption, StoreOption
 from ..output import print_commits, print_json
-from ..place import OpenStore, opened, spoken
 from ..program import Complaint
 
 Changes: TypeAlias = list[Change] | None
@@ -23,6 +24,7 @@ def history(
     id: IdArgument,
     *,
     store: StoreOption = None,
+    router: ExecutorOption = None,
     after: Annotated[int, typer.Option("--after", min=0, metavar="VERSION", help="Only versions above this one.")] = 0,
     limit: Annotated[
         int | None, typer.Option("--limit", "-n", min=1, help="At most so many.", show_default=False)
@@ -34,7 +36,7 @@ def history(
 
     What changed is told of what is stored, server-only fields included.
     """
-    commits, changes = asyncio.run(_read(store, id, after, limit, diff=diff))
+    commits, changes = asyncio.run(_read((store, router), id, after, limit, diff=diff))
     if not json:
         print_commits(commits, [_lines(each) for each in changes])
     elif diff:
@@ -46,16 +48,16 @@ def history(
 
 
 async def _read(
-    place: str | None, id: str, after: int, limit: int | None, *, diff: bool
+    where: Where, id: str, after: int, limit: int | None, *, diff: bool
 ) -> tuple[list[Commit], list[Changes]]:
-    async with opened(place) as store:
+    async with looked_at(where, HistoryStore) as (store, name):
         commits = await store.history(id, after=after, limit=limit)
         if not commits and await store.load(id) is None:
-            raise Complaint(f"there is no workflow {id!r} in {spoken(place)}")
+            raise Complaint(f"there is no workflow {id!r} in {name}")
         return commits, await _changes(store, commits) if diff else []
 
 
-async def _changes(store: OpenStore, commits: list[Commit]) -> list[Changes]:
+async def _changes(store: HistoryStore, commits: list[Commit]) -> list[Changes]:
     found: list[Changes] = []
     before: WorkflowSnapshot | None = None
     for commit in commits:

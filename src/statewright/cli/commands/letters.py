@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
 from ..._engine.ports import DeadLetter, DeadLetterStore, ReaderStatus, ReaderStore
-from ..option import JsonOption, StoreOption
+from ..chosen import Where, looked_at
+from ..option import ExecutorOption, JsonOption, StoreOption
 from ..output import console, print_json, print_table
-from ..place import opened
 from ..program import WRONG, Complaint, complain
 
 _PAGE = 100
@@ -32,6 +31,7 @@ letters = typer.Typer(
 def list_letters(
     *,
     store: StoreOption = None,
+    router: ExecutorOption = None,
     after: Annotated[str, typer.Option("--after", metavar="LETTER", help="Only letters above this one.")] = "",
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = _PAGE,
     json: JsonOption = False,
@@ -40,7 +40,7 @@ def list_letters(
 
     One holds back what follows it from the same workflow in the same reactor, and nobody else.
     """
-    found = asyncio.run(_list(store, after, limit))
+    found = asyncio.run(_list((store, router), after, limit))
     if json:
         print_json([letter.to_dict() for letter in found])
         return
@@ -52,26 +52,31 @@ def list_letters(
 
 
 @letters.command("show")
-def show_letter(letter: Annotated[str, typer.Argument(metavar="LETTER")], *, store: StoreOption = None) -> None:
+def show_letter(
+    letter: Annotated[str, typer.Argument(metavar="LETTER")],
+    *,
+    store: StoreOption = None,
+    router: ExecutorOption = None,
+) -> None:
     """Show all that is known of a dead letter, as JSON."""
-    print_json(asyncio.run(_find(store, letter)).to_dict())
+    print_json(asyncio.run(_find((store, router), letter)).to_dict())
 
 
 @letters.command("retry")
-def retry(letters: LetterArguments, *, store: StoreOption = None) -> None:
+def retry(letters: LetterArguments, *, store: StoreOption = None, router: ExecutorOption = None) -> None:
     """Let dead letters be tried again by the next worker, before what waits behind them."""
-    _each(letters, store, "is tried again", lambda there, id: there.retry_dead_letter(id))
+    _each(letters, (store, router), "is tried again", lambda there, id: there.retry_dead_letter(id))
 
 
 @letters.command("drop")
-def drop(letters: LetterArguments, *, store: StoreOption = None) -> None:
+def drop(letters: LetterArguments, *, store: StoreOption = None, router: ExecutorOption = None) -> None:
     """Remove dead letters: they never act, and what waits behind them goes on."""
-    _each(letters, store, "is dropped", lambda there, id: there.drop_dead_letter(id))
+    _each(letters, (store, router), "is dropped", lambda there, id: there.drop_dead_letter(id))
 
 
-def readers(*, store: StoreOption = None, json: JsonOption = False) -> None:
+def readers(*, store: StoreOption = None, router: ExecutorOption = None, json: JsonOption = False) -> None:
     """Show how far reactors and publishers have read, and how far they are behind."""
-    found = asyncio.run(_readers(store))
+    found = asyncio.run(_readers((store, router)))
     if json:
         print_json([asdict(status) for status in found])
         return
@@ -82,22 +87,14 @@ def readers(*, store: StoreOption = None, json: JsonOption = False) -> None:
 # --- the store -------------------------------------------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def _opened(place: str | None, kind: type[Any]) -> AsyncGenerator[Any]:
-    async with opened(place) as store:
-        if not isinstance(store, kind):
-            raise Complaint(f"store {type(store).__name__} has no {kind.__name__}")
-        yield store
-
-
-async def _list(place: str | None, after: str, limit: int) -> list[DeadLetter]:
-    async with _opened(place, DeadLetterStore) as store:
+async def _list(where: Where, after: str, limit: int) -> list[DeadLetter]:
+    async with looked_at(where, DeadLetterStore) as (store, _):
         found: list[DeadLetter] = await store.dead_letters(after=after, limit=limit)
         return found
 
 
-async def _find(place: str | None, id: str) -> DeadLetter:
-    async with _opened(place, DeadLetterStore) as store:
+async def _find(where: Where, id: str) -> DeadLetter:
+    async with looked_at(where, DeadLetterStore) as (store, _):
         after = ""
         while page := await store.dead_letters(after=after, limit=_PAGE):
             for letter in page:
@@ -108,9 +105,9 @@ async def _find(place: str | None, id: str) -> DeadLetter:
         raise Complaint(f"there is no dead letter {id}")
 
 
-def _each(ids: list[str], place: str | None, done: str, act: Callable[[DeadLetterStore, str], Awaitable[bool]]) -> None:
+def _each(ids: list[str], where: Where, done: str, act: Callable[[DeadLetterStore, str], Awaitable[bool]]) -> None:
     async def all_of_them() -> list[str]:
-        async with _opened(place, DeadLetterStore) as store:
+        async with looked_at(where, DeadLetterStore) as (store, _):
             return [id for id in ids if not await act(store, id)]
 
     missing = asyncio.run(all_of_them())
@@ -123,8 +120,8 @@ def _each(ids: list[str], place: str | None, done: str, act: Callable[[DeadLette
         raise typer.Exit(WRONG)
 
 
-async def _readers(place: str | None) -> list[ReaderStatus]:
-    async with _opened(place, ReaderStore) as store:
+async def _readers(where: Where) -> list[ReaderStatus]:
+    async with looked_at(where, ReaderStore) as (store, _):
         found: list[ReaderStatus] = await store.readers()
         return found
 

@@ -7,15 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from ..._engine.ports import StoredWorkflow
-from ..option import JsonOption, StoreOption
+from ..._engine.ports import Catalog, StoredWorkflow
+from ..chosen import Where, looked_at
+from ..option import ExecutorOption, JsonOption, StoreOption
 from ..output import console, moment, print_json, print_table
-from ..place import opened
 
 
 def list_workflows(
     *,
     store: StoreOption = None,
+    router: ExecutorOption = None,
     definition: Annotated[str | None, typer.Option("--definition", "-d", help="Only of this definition.")] = None,
     state: Annotated[str | None, typer.Option("--state", help="Only in this state, by its stored name.")] = None,
     after: Annotated[str, typer.Option("--after", metavar="ID", help="Only ids above this one.")] = "",
@@ -23,7 +24,7 @@ def list_workflows(
     json: JsonOption = False,
 ) -> None:
     """List workflows, in order of id."""
-    found, total = asyncio.run(_find(store, definition, state, after, limit))
+    found, total = asyncio.run(_find((store, router), definition, state, after, limit))
     if json:
         print_json([described(each) for each in found])
         return
@@ -34,9 +35,9 @@ def list_workflows(
 
 
 async def _find(
-    place: str | None, definition: str | None, state: str | None, after: str, limit: int
+    where: Where, definition: str | None, state: str | None, after: str, limit: int
 ) -> tuple[list[StoredWorkflow], int]:
-    async with opened(place) as store:
+    async with looked_at(where, Catalog) as (store, _):
         found = await store.find(definition=definition, state=state, after=after, limit=limit)
         return found, await store.count(definition=definition, state=state)
 

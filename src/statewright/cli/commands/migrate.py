@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import typer
@@ -13,10 +11,10 @@ from ..._engine.migration import MigrationReport
 from ..._engine.migration import migrate as migrate_store
 from ..._engine.ports import StoreAdapter
 from ..._model.migration import Migrations
+from ..chosen import chosen
 from ..option import JsonOption, StoreOption
 from ..output import console, print_heading, print_json, print_table
-from ..place import opened
-from ..program import MISUSED, WRONG, Complaint
+from ..program import WRONG
 from ..target import find_migrations
 
 _LINE_EVERY = 1000
@@ -41,34 +39,21 @@ def migrate(
     and stop no others; the status is 1 then.
     """
     migrations, own = find_migrations(target)
-    if own is not None and store is not None:
-        raise Complaint(f"{target} is an executor and has its store already: leave --store out", MISUSED)
-    report = asyncio.run(_migrate(own, store, migrations, after, apply=apply))
+    report, name = asyncio.run(_migrate(store, target, own, migrations, after, apply=apply))
     if json:
-        print_json(_described(report, migrations))
+        print_json({**_described(report, migrations), "store": name})
     else:
-        _print(report, migrations)
+        _print(report, migrations, name)
     if report.failed:
         raise typer.Exit(WRONG)
 
 
 async def _migrate(
-    own: StoreAdapter | None, place: str | None, migrations: Migrations[Any], after: str, *, apply: bool
-) -> MigrationReport:
-    async with _opened(own, place) as store:
-        return await migrate_store(store, migrations, dry_run=not apply, after=after, progress=_Progress().tell)
-
-
-@asynccontextmanager
-async def _opened(own: Any, place: str | None) -> AsyncGenerator[StoreAdapter]:
-    if own is None:
-        async with opened(place) as store:
-            yield store
-    elif hasattr(own, "__aenter__"):
-        async with own as store:
-            yield store
-    else:
-        yield own
+    place: str | None, target: str, own: StoreAdapter | None, migrations: Migrations[Any], after: str, *, apply: bool
+) -> tuple[MigrationReport, str]:
+    async with chosen(place, target, own=own) as (store, name):
+        report = await migrate_store(store, migrations, dry_run=not apply, after=after, progress=_Progress().tell)
+        return report, name
 
 
 class _Progress:
@@ -102,11 +87,12 @@ def _described(report: MigrationReport, migrations: Migrations[Any]) -> dict[str
     }
 
 
-def _print(report: MigrationReport, migrations: Migrations[Any]) -> None:
+def _print(report: MigrationReport, migrations: Migrations[Any], store: str) -> None:
     out = console()
     workflow = migrations.workflow
     done = "would be migrated" if report.dry_run else "migrated"
-    out.print(f"{workflow.name}: {report.seen:,} workflows looked at; model version {workflow.model_version}")
+    looked = f"{report.seen:,} workflows looked at in {store}"
+    out.print(f"{workflow.name}: {looked}; model version {workflow.model_version}", soft_wrap=True)
     out.print(f"  {report.migrated:,} {done}")
     out.print(f"  {report.current:,} up to date")
     if report.newer:

@@ -13,9 +13,8 @@ from ..._model.compatibility import Comparison, compare, describe
 from ..._model.workflow import Workflow
 from ..option import JsonOption, StoreOption, TargetArgument
 from ..output import console, print_json
-from ..place import opened
 from ..program import MISUSED, WRONG, Complaint
-from ..target import find, needed_router, router_of
+from ..target import meant_router
 
 
 def schema(
@@ -38,7 +37,7 @@ def schema(
     """
     if write is not None and check is not None:
         raise Complaint("--write and --check do not go together: check first, then write", MISUSED)
-    workflow = asyncio.run(_workflow(target, store))
+    workflow = asyncio.run(meant_router(target, store))._workflow
     if check is not None:
         _check(check, workflow, as_json=json)
     elif write is not None:
@@ -46,13 +45,6 @@ def schema(
         console().print(f"{write}: the schemas of {workflow.name} at model version {workflow.model_version}")
     else:
         print_json(describe(workflow))
-
-
-async def _workflow(target: str | None, place: str | None) -> type[Workflow[Any, Any, Any, Any]]:
-    if target is not None:
-        return router_of(find(target))._workflow
-    async with opened(place) as store:
-        return (await needed_router(store, "MODULE:NAME"))._workflow
 
 
 def _check(file: Path, workflow: type[Workflow[Any, Any, Any, Any]], *, as_json: bool) -> None:

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from ..._engine.ports import StoredWorkflow
+from ..._engine.ports import HistoryStore, StoredWorkflow
 from ..._model.router import WorkflowRouter
+from ..chosen import chosen
 from ..option import IdArgument, JsonOption, RouterOption, StoreOption
 from ..output import console, moment, print_json, print_table
-from ..place import OpenStore, opened, spoken
 from ..program import Complaint
-from ..target import find, known_router, router_of
+from ..target import find, known_router, router_of, store_of
 from .list import described
 
 
@@ -46,17 +46,18 @@ def show(
 async def _load(
     place: str | None, id: str, at: int | None, target: str | None
 ) -> tuple[StoredWorkflow, list[str] | None]:
-    router = router_of(find(target)) if target is not None else None
-    async with opened(place) as store:
+    definer = None if target is None else find(target)
+    own = None if definer is None else store_of(definer)
+    async with chosen(place, target, own=own, kind=None if at is None else HistoryStore) as (store, name):
         found = await store.load(id)
         if found is None:
-            raise Complaint(f"there is no workflow {id!r} in {spoken(place)}")
+            raise Complaint(f"there is no workflow {id!r} in {name}")
         if at is not None:
             return await _as_it_was(store, found, at), None
-        return found, _commands(router or await known_router(store), found)
+        return found, _commands(router_of(definer) if definer else await known_router(store), found)
 
 
-async def _as_it_was(store: OpenStore, found: StoredWorkflow, version: int) -> StoredWorkflow:
+async def _as_it_was(store: HistoryStore, found: StoredWorkflow, version: int) -> StoredWorkflow:
     snapshot = await store.snapshot_at(found.id, version)
     if snapshot is None:
         raise Complaint(f"workflow {found.id!r} has no version {version}; it is at version {found.version}")
