@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+import pickle
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any, Never, TypeAlias, cast
 
 import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from statewright import (
     ConcurrencyConflictError,
     DefinitionError,
     DependencyError,
+    DomainError,
     Failure,
     IdempotencyError,
     InvalidDataError,
@@ -26,9 +29,13 @@ from statewright import (
     OutcomeUnknownError,
     RecordedMessage,
     RoutingError,
+    ServerOnly,
     StoreUnavailableError,
     Success,
     UnexpectedError,
+    Workflow,
+    WorkflowExecutor,
+    WorkflowRouter,
 )
 from statewright.client import RemoteExecutor
 from statewright.client.address import WORDS
@@ -51,6 +58,36 @@ from tests.http.shop import (
 from tests.http.test_command import Failing, Plain
 
 AT_ONCE = timedelta()
+Answer: TypeAlias = tuple[int, str, str] | Exception
+"""Status, body and content type; or what is raised instead."""
+
+
+class Lock(BaseModel):
+    seen: str
+    code: Annotated[str, ServerOnly]
+
+
+class Locked(DomainError):
+    why: str
+    inner: Lock
+    by: Annotated[str, ServerOnly]
+
+
+class Knock(BaseModel):
+    pass
+
+
+class Vault(Workflow[Lock, Knock, Never, Locked], name="vault"):
+    """What nobody opens."""
+
+
+vault = WorkflowRouter(Vault)
+
+
+@vault.on
+def knock(_: None, command: Knock) -> Lock:
+    """Stay shut."""
+    raise Locked(why="shut", inner=Lock(seen="door", code=SECRET), by=SECRET)
 
 
 def remote(executor: Any, wrap: Callable[[Any], Any] = lambda app: app, **options: Any) -> RemoteExecutor[Order]:
@@ -98,6 +135,31 @@ def losing(executor: Any, *answers: str, **options: Any) -> tuple[RemoteExecutor
     network = Losing(create_app([executor], console=False), *answers)
     client = httpx2.AsyncClient(transport=httpx2.ASGITransport(network), base_url="http://localhost")
     return RemoteExecutor[Order](client, Order, backoff=AT_ONCE, **options), network
+
+
+def answering(*answers: Answer, retries: int = 2) -> tuple[RemoteExecutor[Order], list[httpx2.Request]]:
+    """Return a remote executor that gets these answers, the last one again and again; and what it will have sent."""
+    sent: list[httpx2.Request] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        sent.append(request)
+        found = answers[min(len(sent), len(answers)) - 1]
+        if isinstance(found, Exception):
+            raise found
+        status, content, kind = found
+        return httpx2.Response(status, content=content, headers={"content-type": kind})
+
+    client = httpx2.AsyncClient(transport=httpx2.MockTransport(answer), base_url="http://localhost")
+    return RemoteExecutor[Order](client, Order, backoff=AT_ONCE, retries=retries), sent
+
+
+def html(status: int) -> Answer:
+    return status, "<html>", "text/html"
+
+
+def told_as(status: int, kind: str, **facts: Any) -> Answer:
+    body = {"type": f"urn:statewright:{kind}", "detail": "so it is", **facts}
+    return status, json.dumps(body), "application/problem+json"
 
 
 # --- the same answers ----------------------------------------------------------------------------------------------
@@ -260,6 +322,45 @@ async def test_conflicts_keep_their_versions() -> None:
     assert wrong.error.code == "NO_HANDLER"
 
 
+async def test_arguments_are_checked_as_in_process() -> None:
+    """What is no version is refused under its argument's name, and one that is never reached is not there."""
+    local = shop()
+    far = remote(local)
+    (await local.execute("1", Open())).unwrap()
+    for wrong in (-1, None, "1", True):
+        assert await refused(far.at("1", cast("Any", wrong))) == await refused(local.at("1", cast("Any", wrong)))
+        assert await refused(far.history("1", after=cast("Any", wrong))) == await refused(
+            local.history("1", after=cast("Any", wrong))
+        )
+    assert await refused(far.history("1", limit=-1)) == await refused(local.history("1", limit=-1))
+    for high in (2**53 - 1, 2**53, 2**70):
+        assert await far.at("1", high) is None
+        assert await far.history("1", after=high) == []
+        assert len(await far.history("1", limit=high)) == 1
+
+
+async def refused(reading: Awaitable[Any]) -> dict[str, Any]:
+    with pytest.raises(InvalidDataError) as found:
+        await reading
+    return found.value.to_dict()
+
+
+async def test_refusals_tell_what_a_client_may_know() -> None:
+    """A refusal tells here what it told there, whatever is hidden in or beside its fields, also after pickling."""
+    local = WorkflowExecutor(vault, MemoryStore())
+    here: Any = await local.execute("1", Knock())
+    client = httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(create_app([local], console=False)), base_url="http://localhost"
+    )
+    there: Any = await RemoteExecutor[Vault](client, Vault, backoff=AT_ONCE).execute("1", Knock())
+
+    assert type(there.error) is Locked
+    assert (there.error.why, there.error.inner.seen) == ("shut", "door")
+    assert there.error.inner.code is None
+    assert there.error.to_dict() == here.error.to_dict()
+    assert pickle.loads(pickle.dumps(there.error)).to_dict() == here.error.to_dict()
+
+
 async def test_metadata_is_the_servers() -> None:
     """A client cannot say who it is: metadata is refused before anything is sent."""
     result = await remote(shop()).execute("1", Open(), metadata={"actor": "root"})
@@ -298,6 +399,67 @@ async def test_an_answer_that_is_lost_for_good_is_unknown() -> None:
     for result in (lost, gone):
         assert isinstance(result, Failure)
         assert isinstance(result.error, OutcomeUnknownError)
+
+
+LOST = httpx2.ReadError("reset")
+UNAVAILABLE = told_as(503, "StoreUnavailableError")
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ([html(502)], OutcomeUnknownError),
+        ([html(504)], OutcomeUnknownError),
+        ([html(503)], StoreUnavailableError),
+        ([html(502), html(503)], OutcomeUnknownError),
+        ([(502, '{"type": "about:blank", "detail": "no"}', "application/problem+json")], OutcomeUnknownError),
+        ([LOST, html(504)], OutcomeUnknownError),
+        ([LOST, html(500)], OutcomeUnknownError),
+        ([LOST, told_as(401, "Unauthorized")], OutcomeUnknownError),
+        ([LOST, told_as(500, "StoreError")], OutcomeUnknownError),
+        ([LOST, told_as(500, "UnexpectedError")], OutcomeUnknownError),
+        ([LOST, UNAVAILABLE], OutcomeUnknownError),
+        ([httpx2.DecodingError("gzip")], OutcomeUnknownError),
+        ([(200, '{"id": "1", "sta', "application/json")], OutcomeUnknownError),
+        ([(201, "[]", "application/json")], OutcomeUnknownError),
+        ([LOST, told_as(404, "NotFoundError", workflow_id="1")], NotFoundError),
+        ([LOST, told_as(503, "DependencyError", name="tax")], DependencyError),
+        ([html(500)], UnexpectedError),
+        ([told_as(401, "Unauthorized")], UnexpectedError),
+        ([UNAVAILABLE], StoreUnavailableError),
+        ([httpx2.ConnectError("nobody"), html(503)], StoreUnavailableError),
+        ([httpx2.InvalidURL("no port")], StoreUnavailableError),
+    ],
+)
+async def test_what_may_have_been_done_is_unknown(answers: list[Answer], expected: type[Exception]) -> None:
+    """A command that may have been carried out is of unknown outcome, unless an answer of Statewright's tells."""
+    orders, _ = answering(*answers)
+    result = await orders.execute("1", Open())
+
+    assert isinstance(result, Failure)
+    assert type(result.error) is expected
+
+
+@pytest.mark.parametrize(
+    "answer", [html(502), html(503), html(504), LOST, httpx2.DecodingError("gzip"), httpx2.InvalidURL("no port")]
+)
+async def test_reading_from_who_does_not_answer_is_unavailable(answer: Answer) -> None:
+    """Whatever stands between reader and server, the error is the store's, and names no outcome."""
+    orders, _ = answering(answer)
+    for read in (orders.get("1"), orders.at("1", 1), orders.history("1"), orders.available_commands("1")):
+        with pytest.raises(StoreUnavailableError):
+            await read
+    with pytest.raises(StoreUnavailableError):
+        await anext(orders.watch("1"))
+
+
+async def test_keys_are_kept_if_without_one_it_fails_as_well() -> None:
+    """Where a command is not supported without a key either, it is not the key, and the next one has one again."""
+    orders, sent = answering(told_as(501, "StoreError", reason="unsupported"))
+    await orders.execute("1", Open())
+    await orders.execute("1", Open())
+
+    assert ["idempotency-key" in request.headers for request in sent] == [True, False, True, False]
 
 
 async def test_a_server_that_is_not_there_is_unavailable() -> None:
@@ -372,12 +534,13 @@ async def test_another_server_is_told_apart() -> None:
 
     client = httpx2.AsyncClient(transport=httpx2.ASGITransport(website), base_url="http://localhost")
     orders = RemoteExecutor[Order](client, Order, backoff=AT_ONCE)
-    for status in (200, 404, 401, 500):  # noqa: B007 - the website answers with it
+    for status in (200, 404, 401, 500):
         with pytest.raises(UnexpectedError):
             await orders.get("1")
         result = await orders.execute("1", Open())
         assert isinstance(result, Failure)
-        assert isinstance(result.error, UnexpectedError)
+        # Who says that all went well may have done something.
+        assert isinstance(result.error, OutcomeUnknownError if status == 200 else UnexpectedError)
 
 
 def test_it_is_wired_rightly() -> None:
@@ -386,6 +549,9 @@ def test_it_is_wired_rightly() -> None:
         RemoteExecutor("http://localhost", int)
     with pytest.raises(DefinitionError):
         RemoteExecutor("http://localhost", Order, retries=-1)
+    for token in ("", "schlüssel", "two\nlines"):
+        with pytest.raises(DefinitionError, match="printable ASCII"):
+            RemoteExecutor("http://localhost", Order, token=token)
 
 
 def test_client_and_server_reserve_the_same_words() -> None:

@@ -32,9 +32,11 @@ from ..errors import (
     StoreUnavailableError,
     UnexpectedError,
 )
+from .link import PASSING
 from .partial import Messages, Refusals, partial
 
 _URN: Final = "urn:statewright:"
+_NOT_IMPLEMENTED: Final = 501
 
 
 class Reader:
@@ -60,9 +62,12 @@ class Reader:
             RestoreError: This code cannot read it.
             UnexpectedError: It is no answer of Statewright's.
         """
-        body = _plain(response)
+        body = plain(response, dict)
         workflow = self.workflow(body, response.headers)
-        return Success(workflow, tuple(map(self._events.load, body["events"])), is_replayed)
+        try:
+            return Success(workflow, tuple(map(self._events.load, body["events"])), is_replayed)
+        except (KeyError, TypeError):
+            raise _foreign("it does not list events") from None
 
     def workflow(self, body: Any, headers: Mapping[str, str]) -> Any:
         """Return the workflow that an answer shows.
@@ -138,10 +143,11 @@ class Reader:
         """Return the error that a problem stands for."""
         try:
             body = json.loads(response.content)
-            kind = str(body["type"]).removeprefix(_URN)
-            return self._error(kind, body)
+            if body["type"].startswith(_URN):
+                return self._error(body["type"].removeprefix(_URN), body)
         except (AttributeError, KeyError, TypeError, ValueError):
-            return _foreign(f"status {response.status_code}")
+            pass
+        return _unspoken(response.status_code)
 
     def _error(self, kind: str, body: Mapping[str, Any]) -> ExecutionError:
         detail = str(body["detail"])
@@ -216,6 +222,18 @@ def plain(response: httpx2.Response, kind: type[Any]) -> Any:
 
 def _foreign(reason: str) -> UnexpectedError:
     return UnexpectedError(f"what answered is no Statewright server, or a proxy spoke for it: {reason}")
+
+
+def _unspoken(status: int) -> ExecutionError:
+    """Return the error for a refusal that is no problem of Statewright's."""
+    if status in PASSING:
+        return StoreUnavailableError(f"a proxy answered with status {status}, and the server behind it does not answer")
+    return _foreign(f"status {status}")
+
+
+def is_unsupported(response: httpx2.Response) -> bool:
+    """Return whether the server says that its store has no means for what was asked."""
+    return response.status_code == _NOT_IMPLEMENTED
 
 
 def command_text(schema: Any, value: Any, text: str) -> str:

@@ -24,12 +24,14 @@ from ..errors import (
     Issue,
     NotFoundError,
     OutcomeUnknownError,
+    RestoreError,
+    StoreError,
     StoreUnavailableError,
     UnexpectedError,
     settle,
 )
 from .address import segment
-from .answer import Reader, command_text, plain
+from .answer import Reader, command_text, is_unsupported, plain
 from .link import Link, Trip
 from .watch import watch
 
@@ -38,7 +40,8 @@ E = TypeVar("E")
 R = TypeVar("R", bound=DomainError)
 
 _PAGE: Final = 1000
-_NOT_IMPLEMENTED: Final = 501
+_NO_VERSION: Final = 2**53
+"""No workflow comes to this version, and no server reads so high a number."""
 
 
 class RemoteExecutor(Generic[WorkflowT]):
@@ -51,12 +54,12 @@ class RemoteExecutor(Generic[WorkflowT]):
         base: The address below which the server has its definitions, such as `https://shop.example/api`; or an
             `httpx2.AsyncClient` with a `base_url`, which stays open.
         workflow: The workflow class.
-        token: Shown on every request; for a client of your own, set its headers.
+        token: Shown on every request, printable ASCII; for a client of your own, set its headers.
         retries: How often a request is sent again.
         backoff: The first pause before that, at most; each next one may be twice as long.
 
     Raises:
-        DefinitionError: `workflow` is no workflow class, or `retries` is no number from 0.
+        DefinitionError: `workflow` is no workflow class, `token` no token, or `retries` no number from 0.
     """
 
     def __init__(
@@ -77,7 +80,7 @@ class RemoteExecutor(Generic[WorkflowT]):
         self._name: str = found.name
         self._reader = Reader(found)
         self._is_own = isinstance(base, str)
-        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        headers = _credentials(token)
         client = httpx2.AsyncClient(base_url=base, headers=headers) if isinstance(base, str) else base
         self._link = Link(client, retries, backoff)
         self._takes_keys = True
@@ -115,8 +118,9 @@ class RemoteExecutor(Generic[WorkflowT]):
             metadata: Has to be empty: who asks is the server's to say.
 
         Returns:
-            As `WorkflowExecutor.execute`. A server that cannot be reached is a `StoreUnavailableError`; an answer that
-            was lost for good, an `OutcomeUnknownError`. It never raises an `Exception`.
+            As `WorkflowExecutor.execute`. A server that cannot be reached is a `StoreUnavailableError`; where the
+            command may have been carried out and no answer tells, an `OutcomeUnknownError`. It never raises an
+            `Exception`.
         """
         remote = cast("RemoteExecutor[Any]", self)
         result: Result
@@ -145,11 +149,14 @@ class RemoteExecutor(Generic[WorkflowT]):
         }
         trip = Trip()
         response = await self._send(path, request, key, trip)
-        if response.is_success:
-            is_replayed = response.headers.get("idempotency-replayed") == "true"
+        if not response.is_success:
+            raise _judged(self._reader.error(response), trip)
+        is_replayed = response.headers.get("idempotency-replayed") == "true"
+        try:
             # A second try that meets the first one's record is still this call's own doing.
             return self._reader.success(response, is_replayed=is_replayed and (key is not None or trip.tries == 0))
-        raise _judged(self._reader.error(response), trip)
+        except (RestoreError, UnexpectedError) as error:
+            raise OutcomeUnknownError("the command seems to be accepted, but the answer cannot be read") from error
 
     async def _send(self, path: str, request: dict[str, Any], key: str | None, trip: Trip) -> httpx2.Response:
         """Send a command under a key, without one only to a server whose store keeps none."""
@@ -157,10 +164,15 @@ class RemoteExecutor(Generic[WorkflowT]):
             headers = {**request["headers"], "idempotency-key": _header(key or uuid.uuid4().hex)}
             with_key: dict[str, Any] = {**request, "headers": headers}
             response = await self._link.send("POST", path, trip=trip, **with_key)
-            if key is not None or response.status_code != _NOT_IMPLEMENTED:
+            if not is_unsupported(response):
                 return response
-            self._takes_keys = False
-        return await self._link.send("POST", path, is_repeatable=False, trip=trip, **request)
+            trip.is_perhaps_done = False  # the tries before were refused, too, whatever became of their answers
+            if key is not None:
+                return response
+        response = await self._link.send("POST", path, is_repeatable=False, trip=trip, **request)
+        # Only what goes well without a key shows that it was the key, and no timer, that the store has no place for.
+        self._takes_keys = self._takes_keys and not response.is_success
+        return response
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -184,8 +196,10 @@ class RemoteExecutor(Generic[WorkflowT]):
             ExecutionError: As `get`.
         """
         check_id(self._name, id)
-        check_version(self._name, version)
-        return await self._workflow(f"{self._name}/{segment(id)}/at/{version}") if version else None
+        check_version(self._name, version, "version", is_optional=False)
+        if not 0 < version < _NO_VERSION:
+            return None
+        return await self._workflow(f"{self._name}/{segment(id)}/at/{version}")
 
     async def _workflow(self, path: str) -> WorkflowT | None:
         response = await self._read(path)
@@ -211,10 +225,10 @@ class RemoteExecutor(Generic[WorkflowT]):
             ExecutionError: As `get`.
         """
         check_id(self._name, id)
-        check_version(self._name, after)
-        check_version(self._name, limit)
+        check_version(self._name, after, "after", is_optional=False)
+        check_version(self._name, limit, "limit")
         found: list[WorkflowCommit[E]] = []
-        while limit is None or len(found) < limit:
+        while after < _NO_VERSION and (limit is None or len(found) < limit):
             most = _PAGE if limit is None else min(_PAGE, limit - len(found))
             page = await self._page(id, after, most)
             found.extend(page)
@@ -265,6 +279,14 @@ class RemoteExecutor(Generic[WorkflowT]):
             raise StoreUnavailableError("the server does not answer") from error.__cause__
 
 
+def _credentials(token: Any) -> dict[str, str]:
+    if token is None:
+        return {}
+    if not (isinstance(token, str) and token and token.isascii() and token.isprintable()):
+        raise DefinitionError("RemoteExecutor: a token is printable ASCII, at least one character")
+    return {"authorization": f"Bearer {token}"}
+
+
 def _condition(expected_version: int | None) -> dict[str, str]:
     match expected_version:
         case None:
@@ -290,9 +312,14 @@ def _refuse_metadata(workflow: str, metadata: Any) -> None:
 
 def _judged(error: ExecutionError, trip: Trip) -> ExecutionError:
     """Return the error of the last try in the light of the tries before."""
-    if isinstance(error, StoreUnavailableError) and trip.is_perhaps_done:
-        return OutcomeUnknownError("the server's first answer was lost, and now its store is unavailable")
-    return error
+    # Under one key, whatever was decided is a verdict on the first try, too. What failed on the way to it is none.
+    if not trip.is_perhaps_done or not isinstance(error, StoreError | UnexpectedError):
+        return error
+    if isinstance(error, OutcomeUnknownError):
+        return error
+    unknown = OutcomeUnknownError(f"the command may have been carried out, and no answer tells: {error}")
+    unknown.__cause__ = error
+    return unknown
 
 
 def _failed(workflow: str, raised: Exception) -> UnexpectedError:

@@ -13,9 +13,15 @@ import httpx2
 
 from ..errors import OutcomeUnknownError, StoreError, StoreUnavailableError
 
-_UNSENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
+FAILURES: Final = (httpx2.HTTPError, httpx2.InvalidURL)
+"""What is raised instead of an answer."""
+PASSING: Final = frozenset({502, 503, 504})
+"""Statuses after which a later try may have another answer."""
+_UNSENT: Final = (
+    *(httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout),
+    *(httpx2.UnsupportedProtocol, httpx2.InvalidURL),
+)
 """The request never left, so that the server cannot have acted on it."""
-_PASSING: Final = frozenset({502, 503, 504})
 _LONGEST: Final = 10.0
 """Seconds that a pause lasts at most."""
 
@@ -64,7 +70,7 @@ class Link:
         while True:
             try:
                 response = await self.client.request(method, path, **request)
-            except httpx2.TransportError as exc:
+            except FAILURES as exc:
                 trip.is_perhaps_done |= not isinstance(exc, _UNSENT)
                 if trip.tries >= self.retries or (trip.is_perhaps_done and not is_repeatable):
                     raise _lost(trip) from exc
@@ -86,7 +92,7 @@ class Link:
 
 def _may_pass(response: httpx2.Response) -> bool:
     """Return whether a later try may have another answer."""
-    if response.status_code not in _PASSING:
+    if response.status_code not in PASSING:
         return False
     if response.headers.get("content-type", "").startswith("application/problem+json"):
         # A dependency that failed has had its say, and newer code does not come in seconds.

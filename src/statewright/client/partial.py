@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -101,4 +102,7 @@ class Refusals:
             return None
         refusal = error.__new__(error)
         refusal.__dict__.update(found)
+        if fields.view.has_hidden:
+            # What is absent fits no schema; what is seen is what came, and needs none.
+            refusal.__dict__["to_dict"] = functools.partial(copy.deepcopy, {**refusal.to_dict(), "data": data})
         return refusal

@@ -10,7 +10,7 @@ import httpx2
 
 from ..errors import StoreUnavailableError
 from .answer import Reader
-from .link import Link, _may_pass
+from .link import FAILURES, Link, _may_pass
 
 _TIMES: Final = httpx2.Timeout(10.0, read=60.0)
 """A server gives signs of life far more often than this."""
@@ -31,7 +31,7 @@ async def watch(link: Link, reader: Reader, path: str) -> AsyncGenerator[Any]:
                 if last is None or version > last:
                     last = version
                     yield workflow
-        except httpx2.TransportError as exc:
+        except FAILURES as exc:
             if last is None and tries >= link.retries:
                 raise StoreUnavailableError("the server cannot be reached") from exc
         await link.pause(tries)
