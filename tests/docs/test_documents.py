@@ -7,6 +7,7 @@ import re
 import secrets
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from tests.docs.run_document import EXECUTED, blocks
+from tests.docs.run_document import EXECUTED, Block, blocks
 from tests.postgres_server import PostgresServer
 
 pytest_plugins = ["tests.fixtures.postgres"]
@@ -34,6 +35,33 @@ def name_of(document: Path) -> str:
     return document.relative_to(ROOT).as_posix()
 
 
+def executed(document: Path) -> list[Block]:
+    return [block for block in blocks(document) if block.info == EXECUTED and not block.is_excused]
+
+
+def awaits(document: Path) -> bool:
+    """Return whether a page has `await` outside functions, which a file may not have."""
+    try:
+        compile("\n".join(block.code for block in executed(document)), str(document), "exec")
+    except SyntaxError:
+        return True
+    return False
+
+
+def environment_of(document: Path, request: pytest.FixtureRequest) -> dict[str, str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "utf-8"}
+    if DATABASE in document.read_text(encoding="utf-8"):
+        environment[DATABASE] = request.getfixturevalue("database")
+    return environment
+
+
+def python(directory: Path, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", *arguments]
+    return subprocess.run(
+        command, cwd=directory, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
 @pytest.fixture
 def database(request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of an empty database, which is dropped afterwards."""
@@ -50,16 +78,24 @@ def database(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.mark.parametrize("document", EXECUTABLE, ids=name_of)
 def test_document_runs_twice_in_a_row(document: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """A reader may paste the blocks of a document, and do it again in the same directory on another day."""
-    command = [sys.executable, "-W", "error", str(RUNNER), str(document)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "utf-8"}
-    if DATABASE in document.read_text(encoding="utf-8"):
-        environment[DATABASE] = request.getfixturevalue("database")
+    environment = environment_of(document, request)
     for day in ("first", "second"):
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
-        )
+        done = python(tmp_path, environment, str(RUNNER), str(document))
 
         assert done.returncode == 0, f"{day} run\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("document", [each for each in EXECUTABLE if awaits(each)], ids=name_of)
+def test_document_runs_as_a_file(document: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Where a page awaits outside functions, all its blocks can be the body of one `async def` in a file."""
+    body = textwrap.indent("\n".join(each.code for each in executed(document)), "    ")
+    file = tmp_path / "page.py"
+    file.write_text(f"import asyncio\n\nasync def main():\n{body}\n\nasyncio.run(main())\n", encoding="utf-8")
+
+    done = python(tmp_path, environment_of(document, request), str(file))
+
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
