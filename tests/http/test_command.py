@@ -55,7 +55,7 @@ async def test_a_command_is_200_with_its_events() -> None:
 
 async def test_a_replay_keeps_status_and_body() -> None:
     """A repeated key is answered with the first status and body, and says that it is a replay."""
-    key = {"idempotency-key": "schlüssel".encode()}
+    key = {b"idempotency-key": "schlüssel".encode()}
     async with opened() as client:
         first = await client.post(OPEN, headers=key)
         await client.post(ADD, json={"article": "tea"})

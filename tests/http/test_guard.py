@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx2
 import pytest
+from fastapi import BackgroundTasks, Depends, Header, HTTPException
+from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
@@ -30,6 +32,15 @@ PATHS = (
     "/nope",
     "/_/readers",
     "/metrics",
+)
+SERVED = ("/order", "/metrics", "/openapi.json", "/healthz", "/readyz", "/_/readers")
+IN_CONSOLE = (
+    "/console/",
+    "/console/assets/console.css",
+    "/console/workflows/order",
+    "/console/data/order",
+    "/console/data/order/diagram.svg",
+    "/console/nope",
 )
 
 
@@ -294,7 +305,6 @@ async def test_without_prometheus_there_are_no_metrics(monkeypatch: pytest.Monke
 
 async def test_a_bug_of_the_applications_own_is_a_problem() -> None:
     """Whatever a dependency raises is 500 without internals."""
-    from fastapi import Depends
 
     def broken() -> None:
         raise RuntimeError("planted-7f3a")
@@ -306,9 +316,62 @@ async def test_a_bug_of_the_applications_own_is_a_problem() -> None:
     assert "planted" not in response.text
 
 
+@pytest.mark.slow
+async def test_dependencies_are_asked_on_every_route() -> None:
+    """No route but health answers to somebody whom the dependencies refuse: not the console, figures or document."""
+
+    def known(authorization: str = Header("")) -> None:
+        if authorization != "Bearer ann":
+            raise HTTPException(401, "who are you?")
+
+    pytest.importorskip("prometheus_client", reason="metrics need prometheus-client")
+    app = create_app([shop()], dependencies=[Depends(known)])
+    routes = [route for route in app.router.routes if isinstance(route, APIRoute)]
+    ways = [(method, route.path.replace("{id}", "1")) for route in routes for method in route.methods or ()]
+    async with asked(app) as client:
+        for method, path in [*ways, *(("GET", path) for path in IN_CONSOLE)]:
+            refused = await client.request(method, path)
+            assert (refused.status_code == 401) is (path not in {"/healthz", "/readyz"}), path
+            assert "order" not in refused.text
+        client.headers["authorization"] = "Bearer ann"
+        answers = {path: (await client.get(path)).status_code for path in (*SERVED, *IN_CONSOLE)}
+        document = (await client.get("/openapi.json")).json()
+
+    assert len(routes) == len(app.router.routes)
+    assert {"/", "/console", "/console/{path:path}", *SERVED} <= {route.path for route in routes}
+    assert answers == dict.fromkeys((*SERVED, *IN_CONSOLE), 200) | {"/console/": 307, "/console/nope": 404}
+    assert "/order/{id}" in document["paths"]
+
+
+async def test_what_a_dependency_leaves_to_do_is_done() -> None:
+    """A background task of a dependency runs after an answer of the console, too."""
+    done: list[str] = []
+
+    def noting(tasks: BackgroundTasks) -> None:
+        tasks.add_task(done.append, "noted")
+
+    async with asked(create_app([shop()], dependencies=[Depends(noting)])) as client:
+        assert (await client.get("/console/workflows/order")).status_code == 200
+
+    assert done == ["noted"]
+
+
+@pytest.mark.slow
+async def test_the_console_behind_a_prefix_answers_after_the_dependencies() -> None:
+    """Behind a proxy's prefix the console finds its own paths, and the document names the prefix."""
+    app = create_app([shop()], dependencies=[Depends(lambda: None)])
+    transport = httpx2.ASGITransport(app, root_path="/shop")
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        page = await client.get("/shop/console/workflows/order")
+        document = await client.get("/shop/openapi.json")
+
+    assert page.status_code == 200
+    assert '"/shop/console/assets/' in page.text
+    assert document.json()["servers"] == [{"url": "/shop"}]
+
+
 async def test_dependencies_can_be_overridden() -> None:
     """An application's dependencies give way to its overrides, as everywhere in FastAPI."""
-    from fastapi import Depends, HTTPException
 
     def nobody() -> None:
         raise HTTPException(403)

@@ -13,6 +13,7 @@ from fastapi.params import Depends as Dependency
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .._engine.executor import WorkflowExecutor
@@ -21,6 +22,7 @@ from . import desk, openapi
 from .feed import Feed
 from .guard import Guard
 from .metrics import metrics_of
+from .passage import lead_to
 from .problem import Problem, unexpected
 from .router import Options, add_routes, place_of
 from .view import Json
@@ -52,7 +54,8 @@ def create_app(
         console: Serve the console at `/console`.
         token: Has to be shown on every request: as `Authorization: Bearer`, or in a browser once, on a page that asks
             for it. `None`: nobody is asked.
-        dependencies: FastAPI dependencies of every route but health.
+        dependencies: FastAPI dependencies of every route but health; the console, `/metrics` and `/openapi.json`
+            have them, too.
         actor: As for `create_router`.
         require_if_match: As for `create_router`.
         max_body: As for `create_router`.
@@ -77,14 +80,17 @@ def create_app(
         responses=openapi.problems(403) if token is None else openapi.problems(401, 403),
         exception_handlers={HTTPException: _http_problem, Exception: _unexpected},
     )
+    behind = _router(app, dependencies)
+    _move(app, behind)
     if (metrics := metrics_of(served)) is not None:
         app.add_middleware(_Wrapped, around=metrics.around)
-        app.add_route("/metrics", metrics.page, include_in_schema=False)
+        lead_to(Route("/metrics", metrics.page), behind, "/metrics")
     app.add_middleware(Guard, token=token, is_local=loopback_only)
-    _take(app, _add_health(_router(app), store))
-    _take(app, desk.Desk(store, served).add_routes(_router(app, dependencies, **desk.PLACE)))
     if console:
-        _add_console(app, served, store)
+        _add_console(behind, served, store)
+    _take(app, _add_health(_router(app), store))
+    _take(app, behind)
+    _take(app, desk.Desk(store, served).add_routes(_router(app, dependencies, **desk.PLACE)))
     options = Options(actor, require_if_match, max_body, heartbeat)
     for executor in served:
         router = _router(app, dependencies, **place_of(executor))
@@ -103,6 +109,14 @@ def _take(app: FastAPI, router: APIRouter) -> None:
     # Not `include_router`: a router that is included looks for each request twice, which took a quarter of the time
     # between the server and the executor.
     app.router.routes.extend(router.routes)
+
+
+def _move(app: FastAPI, router: APIRouter) -> None:
+    """Move what FastAPI itself serves, which is the OpenAPI document, behind a router's dependencies."""
+    own, app.router.routes[:] = list(app.router.routes), []
+    for route in own:
+        if isinstance(route, Route):
+            lead_to(route, router, route.path)
 
 
 def _checked(executors: Iterable[WorkflowExecutor[Any]]) -> list[WorkflowExecutor[Any]]:
@@ -173,7 +187,7 @@ def _add_health(router: APIRouter, store: Any) -> APIRouter:
     return router
 
 
-def _add_console(app: FastAPI, executors: list[WorkflowExecutor[Any]], store: Any) -> None:
+def _add_console(router: APIRouter, executors: list[WorkflowExecutor[Any]], store: Any) -> None:
     try:
         from ..console import create_console  # noqa: PLC0415 - who serves no console needs none
     except ModuleNotFoundError as exc:
@@ -185,8 +199,8 @@ def _add_console(app: FastAPI, executors: list[WorkflowExecutor[Any]], store: An
         return RedirectResponse(f"{request.scope.get('root_path', '')}/console/")
 
     for path in ("/", "/console"):
-        app.add_api_route(path, to_console, include_in_schema=False)
-    app.mount("/console", create_console(executors, store))
+        router.add_api_route(path, to_console, include_in_schema=False)
+    lead_to(Mount("/console", create_console(executors, store)), router, "/console/{path:path}")
 
 
 async def _http_problem(_: Request, exc: Exception) -> Response:
