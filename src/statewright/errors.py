@@ -578,6 +578,18 @@ def is_fresh(error: BaseException) -> bool:
     return isinstance(error, InvalidDataError) and bool(error.__dict__.get("_fresh"))
 
 
+def unsupported(reason: str) -> StoreError:
+    """Return the error of a store that lacks a capability, marked so that it is told apart from one that failed."""
+    error = StoreError(reason)
+    error.__dict__["_unsupported"] = True
+    return error
+
+
+def is_unsupported(error: BaseException) -> bool:
+    """Return whether a store lacks what was asked of it."""
+    return isinstance(error, StoreError) and bool(error.__dict__.get("_unsupported"))
+
+
 def settle(error: ExecutionError) -> None:
     """Make an error ready to be returned: it is a value from here on, without the way that it came."""
     error.__dict__.pop("_fresh", None)

@@ -33,6 +33,8 @@ from statewright.errors import (
     StoreError,
     StoreUnavailableError,
     UnexpectedError,
+    is_unsupported,
+    unsupported,
 )
 
 
@@ -195,3 +197,14 @@ def test_a_place_that_cannot_be_encoded_is_told_in_words() -> None:
 
     assert str(error).encode()
     assert json.dumps(error.to_dict(), ensure_ascii=False).encode()
+
+
+def test_what_a_store_lacks_is_told_apart_from_its_failure() -> None:
+    """A capability that a store lacks is a StoreError like any other, and known as what it is after pickle and copy."""
+    error = unsupported("store Plain keeps no timers")
+
+    assert error.to_dict() == StoreError("store Plain keeps no timers").to_dict()
+    assert repr(error) == "StoreError('store Plain keeps no timers')"
+    assert all(map(is_unsupported, (error, pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error))))
+    assert not is_unsupported(StoreError("store Plain keeps no timers"))
+    assert not is_unsupported(UnexpectedError())

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from statewright import DependencyError, MemoryStore, OutcomeUnknownError, StoreUnavailableError
+from statewright import DependencyError, MemoryStore, OutcomeUnknownError, StoreError, StoreUnavailableError
 from tests.http.shop import AddItem, Open, opened, shop
 
 OPEN = "/order/1/commands/Open"
@@ -319,7 +319,39 @@ async def test_what_a_store_cannot_do_is_501() -> None:
         for path in (*paths, "/_/dead-letters", "/_/readers"):
             body = problem(await client.get(path), 501, "StoreError")
             assert "Plain" in body["detail"]
-        problem(await client.post(PLACE, headers={"idempotency-key": "k"}), 501, "StoreError")
+            assert (body["category"], body["reason"]) == ("store", "unsupported")
+        keyed = problem(await client.post(PLACE, headers={"idempotency-key": "k"}), 501, "StoreError")
+        timed = problem(await client.post("/order/1/commands/Remind"), 501, "StoreError")
+
+    assert (keyed["reason"], timed["reason"]) == ("unsupported", "unsupported")
+
+
+async def test_a_store_that_failed_is_500_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
+    """What a store says of its own failure stands in the server's log, and in no answer."""
+    store = Broken("table 'workflow' of /var/lib/orders.db is damaged")
+    async with opened(shop(store)) as client:
+        answers = [await client.post(OPEN), await client.get("/order/1"), await client.get("/order")]
+
+    for answer in answers:
+        body = problem(answer, 500, "StoreError")
+        assert (body["title"], body["category"]) == ("The store failed", "store")
+        assert "orders.db" not in answer.text
+        assert "reason" not in body
+    assert caplog.text.count("StoreError answered with 500: table 'workflow' of /var/lib/orders.db is damaged") == 3
+
+
+class Broken(MemoryStore):
+    """Fails, and says in which words."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self._words = words
+
+    async def load(self, id: str) -> Any:
+        raise StoreError(self._words)
+
+    async def find(self, **_: Any) -> Any:
+        raise StoreError(self._words)
 
 
 async def test_a_lost_race_without_a_condition_is_409() -> None:

@@ -38,6 +38,7 @@ from ..errors import (
     StoreError,
     UnexpectedError,
     settle,
+    unsupported,
 )
 from .fold import Standing
 from .lane import Lane
@@ -323,4 +324,4 @@ class Attempt(ActiveCall):
 
 
 def _no_timers(store: object) -> StoreError:
-    return StoreError(f"store {type(store).__name__} keeps no timers: implement `TimerStore`, or schedule none")
+    return unsupported(f"store {type(store).__name__} keeps no timers: implement `TimerStore`, or schedule none")

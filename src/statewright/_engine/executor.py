@@ -29,6 +29,7 @@ from ..errors import (
     StoreError,
     UnexpectedError,
     settle,
+    unsupported,
 )
 from .attempt import Attempt, Decided, Parts
 from .fold import Call, Lapsed, Standing
@@ -440,7 +441,7 @@ class WorkflowExecutor(Generic[WorkflowT]):
         check_id(name, id)
         store = self._store
         if not isinstance(store, ErasingStore):
-            raise StoreError(f"store {type(store).__name__} cannot forget: implement `forget` (ErasingStore)")
+            raise unsupported(f"store {type(store).__name__} cannot forget: implement `forget` (ErasingStore)")
         if is_reentrant(self._lanes, id):
             raise self._reentry(id)
         lane = self._lanes.enter(id)
@@ -477,7 +478,7 @@ class WorkflowExecutor(Generic[WorkflowT]):
         store = self._store
         if not isinstance(store, HistoryStore):
             name = type(store).__name__
-            raise StoreError(f"store {name} keeps no history: implement `history` and `snapshot_at` (HistoryStore)")
+            raise unsupported(f"store {name} keeps no history: implement `history` and `snapshot_at` (HistoryStore)")
         return store
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 from .._model.migration import Migrations
 from .._model.snapshot import StoredWorkflow
 from .._model.timer import RenamedState
-from ..errors import ConcurrencyConflictError, InvalidDataError, RestoreError, StoreError
+from ..errors import ConcurrencyConflictError, InvalidDataError, RestoreError, unsupported
 from .ports import Catalog, SaveOptions, StoreAdapter
 from .restore import Restorer
 
@@ -90,7 +90,7 @@ async def migrate(
         StoreError: The store failed, or cannot list.
     """
     if not isinstance(store, Catalog):
-        raise StoreError(f"store {type(store).__name__} cannot list what it holds: implement `find` (Catalog)")
+        raise unsupported(f"store {type(store).__name__} cannot list what it holds: implement `find` (Catalog)")
     walk = _Walk(store, migrations, dry_run=dry_run)
     report = MigrationReport(dry_run, last_id=after)
     while page := await store.find(definition=walk.definition, after=report.last_id, limit=PAGE):

@@ -13,7 +13,7 @@ from .._model.plain import flaw
 from .._model.router import record_command
 from .._model.schema import Schema
 from .._model.workflow import check_id
-from ..errors import InvalidDataError, Issue, StoreError
+from ..errors import InvalidDataError, Issue, unsupported
 from .lanes import Lanes
 from .ports import DueTimer, Fence
 
@@ -93,7 +93,7 @@ def read_request(
     if key is not None:
         _check_key(name, key)
         if lanes.answers is None:
-            raise StoreError(
+            raise unsupported(
                 f"store {type(lanes.store).__name__} keeps no idempotency keys; implement `recall` (IdempotentStore), "
                 "or leave idempotency_key out"
             )

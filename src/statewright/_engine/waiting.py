@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from ..errors import StoreError
+from ..errors import StoreError, unsupported
 from .ports import HistoryStore, ReaderStore
 
 _FIRST_PAUSE = timedelta(milliseconds=2)
@@ -31,7 +31,7 @@ async def wait_until_passed(store: Any, id: str, version: int, by: Iterable[str]
         StoreError: The store failed, or knows no readers.
     """
     if not isinstance(store, ReaderStore) or not isinstance(store, HistoryStore):
-        raise StoreError(f"store {type(store).__name__} knows no readers: implement `ReaderStore` and `HistoryStore`")
+        raise unsupported(f"store {type(store).__name__} knows no readers: implement `ReaderStore` and `HistoryStore`")
     found = await store.history(id, after=version - 1, limit=1)
     if not found or found[0].version != version:
         raise StoreError(f"workflow {id!r} has no commit with version {version} any more")

@@ -38,7 +38,7 @@ class Desk:
 
     def add_routes(self, router: APIRouter) -> APIRouter:
         """Add the routes to a router that is made as `PLACE` says."""
-        problems = openapi.problems(422, 501, 503)
+        problems = openapi.problems(422, 500, 501, 503)
         letters = openapi.answer("Dead letters, by id.", openapi.array(openapi.LETTER))
         readers = openapi.answer("How far reactors and publishers have read.", openapi.array(openapi.READER))
         done: openapi.Plain = {"description": "Done."}

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from .._engine.ports import CommitLog, ReaderStore
 from .._model.commit import Commit
-from ..errors import PositionPrunedError, StoreError
+from ..errors import PositionPrunedError, unsupported
 
 _log: Final = logging.getLogger("statewright.http")
 _KEPT: Final = 1024
@@ -65,7 +65,7 @@ class Feed:
         """
         if not isinstance(self._store, CommitLog):
             name = type(self._store).__name__
-            raise StoreError(f"store {name} cannot be watched: implement `commits` and `subscribe` (CommitLog)")
+            raise unsupported(f"store {name} cannot be watched: implement `commits` and `subscribe` (CommitLog)")
         return self._store
 
     @contextmanager

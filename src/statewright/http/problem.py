@@ -23,6 +23,7 @@ from ..errors import (
     RoutingError,
     StoreError,
     StoreUnavailableError,
+    is_unsupported,
 )
 
 URN: Final = "urn:statewright:"
@@ -43,7 +44,7 @@ _TITLES: Final[Mapping[type[ExecutionError], str]] = {
     StoreUnavailableError: "Store unavailable",
     OutcomeUnknownError: "Outcome unknown",
     PositionPrunedError: "Pruned",
-    StoreError: "Not supported by the store",
+    StoreError: "The store failed",
 }
 
 
@@ -108,7 +109,7 @@ def problem_of(error: ExecutionError, *, is_conditional: bool = False, has_key: 
     return Problem(
         status,
         kind.__name__,
-        _TITLES[kind],
+        "Not supported by the store" if status == 501 else _TITLES[kind],
         detail,
         category=error.category,
         facts=facts,
@@ -174,8 +175,10 @@ def _store_failed(error: StoreError, facts: dict[str, Any], *, has_key: bool) ->
             return 504, detail, {"safe_to_retry": has_key}
         case PositionPrunedError():
             return 410, str(error), facts
+        case _ if is_unsupported(error):
+            return 501, str(error), {"reason": "unsupported"}
         case _:
-            return 501, str(error), {}
+            return 500, "the store failed; what happened stands in the server's log", {}
 
 
 def _headers(error: ExecutionError, status: int) -> dict[str, str]:

@@ -29,6 +29,7 @@ from ..errors import (
     NotFoundError,
     StoreError,
     UnexpectedError,
+    unsupported,
 )
 from . import openapi
 from .body import read_payload
@@ -132,14 +133,15 @@ def failed(error: ExecutionError, *, is_conditional: bool = False, has_key: bool
     """Return the answer for an error, and note in the log what the client is not told."""
     problem = problem_of(error, is_conditional=is_conditional, has_key=has_key)
     if problem.status_code >= 500:
-        # Classes and places only: a message may quote what is server-only.
         cause = error.__cause__
         _log.log(
             logging.ERROR if isinstance(error, UnexpectedError) else logging.WARNING,
-            "%s answered with %d%s",
+            "%s answered with %d%s%s",
             type(error).__name__,
             problem.status_code,
             f", caused by {_named(cause)}" if cause is not None else "",
+            # Of other errors classes and places only: their messages may quote what is server-only.
+            f": {error}" if problem.status_code == 500 and isinstance(error, StoreError) else "",
         )
     return problem
 
@@ -377,7 +379,7 @@ def _summary(schema: Schema) -> str:
 
 def lacks(store: object, what: str, methods: str, port: str) -> StoreError:
     """Return the error that says what a store would have to implement."""
-    return StoreError(f"store {type(store).__name__} cannot {what}: implement {methods} ({port})")
+    return unsupported(f"store {type(store).__name__} cannot {what}: implement {methods} ({port})")
 
 
 def _remembering(actor: Callable[..., Any]) -> Callable[..., Awaitable[None]]:
