@@ -63,6 +63,32 @@ async def test_tried_again_for_ever(store: Store) -> None:
     assert await store.dead_letters() == []
 
 
+class Cancelling(Paper):
+    """Its driver cancels what it waits for, once, as drivers do that lose their connection."""
+
+    async def publish(self, commit: Commit) -> None:
+        if not self.printed and not self.failures:
+            self.failures = -1
+            raise asyncio.CancelledError
+        self.printed.append(commit)
+
+
+async def test_a_cancellation_that_nobody_asked_for_is_a_failure(store: Store) -> None:
+    """A publisher in which something is cancelled is tried again; the worker does not end of it."""
+    await _bells(store, "b-1")
+    paper = Cancelling()
+    worker = Worker(store, publishers=[paper], start=0, backoff=ZERO, poll=timedelta(milliseconds=20))
+    working = asyncio.create_task(worker.run())
+
+    async with asyncio.timeout(30):
+        while len(paper.printed) < 3:  # noqa: ASYNC110 - the worker is the clock
+            await asyncio.sleep(0.005)
+    assert not working.done()
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+
+
 async def test_one_that_fails_waits(store: Store) -> None:
     """After a failure there is a pause, in which nothing is tried; the lag can be seen."""
     await _bells(store, "b-1")

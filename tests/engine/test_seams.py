@@ -105,7 +105,11 @@ async def test_a_forgetting_that_is_given_up_takes_nothing_later_along(store: An
 
 
 class Picky(MemoryStore):
-    """Refuses some data, as a store of documents with a limit would."""
+    """Refuses some data, as a store of documents with a limit would; takes its time to load, so that others gather."""
+
+    async def load(self, id: str) -> Any:
+        await settled()
+        return await super().load(id)
 
     def _save(self, options: Any) -> None:
         if any("refused" in commit.snapshot.text for commit in options.commits):

@@ -8,6 +8,7 @@ import inspect
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -18,6 +19,7 @@ from statewright import (
     Failure,
     MemoryStore,
     NotFoundError,
+    SQLiteStore,
     Success,
     UnexpectedError,
     WorkflowExecutor,
@@ -327,3 +329,28 @@ def test_races_between_threads_and_processes_are_decided_again() -> None:
 
     assert len(items) == sum(result.ok for result in results)
     assert {type(result.error) for result in results if not result.ok} <= {ConcurrencyConflictError}
+
+
+def test_whoever_ends_first_closes_nothing_under_another(tmp_path: Path) -> None:
+    """Two threads use one store, each in a block of its own: it is closed with the last of them."""
+    store = SQLiteStore(tmp_path / "orders.db")
+    orders = executor(store)
+    is_inside, is_over = threading.Event(), threading.Event()
+
+    def second() -> None:
+        assert is_inside.wait(30)
+        with orders.sync() as there:
+            succeeded(there.execute("o-1", Open()))
+            is_over.set()
+            first.result(30)
+            succeeded(there.execute("o-2", Open()))
+
+    def begin() -> None:
+        with orders.sync():
+            is_inside.set()
+            assert is_over.wait(30)
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(begin)
+        threads.submit(second).result(60)
+    assert not store.is_open

@@ -196,3 +196,24 @@ async def test_a_lag_is_never_negative() -> None:
     await worker.run_until_idle()
 
     assert [(status.lag, status.late) for status in told[0] if status.role == "publisher:paper"] == [(1, ZERO)]
+
+
+async def test_what_could_not_be_told_is_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the store fails in the middle of a report, nothing that was done is left out of the next one."""
+    store = MemoryStore()
+    town = Town(store)
+    await town.sell(1, 2)
+    await town.worker.run_until_idle()
+    watch, asked = town.worker._watches[0], store.due_timers
+    town.worker._acted("reactor:book", 5)
+
+    async def fails(*_: Any, **__: Any) -> Any:
+        raise StoreUnavailableError("away")
+
+    monkeypatch.setattr(store, "due_timers", fails)
+    await watch.tell(["timers:bell"])
+    monkeypatch.setattr(store, "due_timers", asked)
+    await watch.tell(["timers:bell"])
+    await watch.tell(["reactor:book"])
+
+    assert [town.of("reactor:book", telling).acted for telling in (-2, -1)] == [5, 0]

@@ -194,6 +194,50 @@ async def test_leases_are_renewed(store: Store) -> None:
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.parametrize("call", ["commits", "due_timers", "due_deliveries", "wait_for_change", "acquire_leases"])
+async def test_a_store_call_that_is_cancelled_by_nobody(
+    store: Store, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the store's driver cancels a call by itself, the worker goes on."""
+    town, failures = Town(store), 2
+    asked = getattr(store, call)
+
+    async def fails(*args: Any, **options: Any) -> Any:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise asyncio.CancelledError
+        return await asked(*args, **options)
+
+    monkeypatch.setattr(store, call, fails)
+    async with town.working() as working:
+        await town.sell(1)
+        await town.until_booked(1)
+        assert failures == 0
+        assert not working.done()
+
+
+async def test_metadata_of_a_delivery_cannot_be_changed(store: Store) -> None:
+    """A handler that a worker calls is given metadata to read, as any other."""
+    town, caught = Town(store), list[Exception]()
+
+    async def scribbles(ctx: Any, call_next: Any) -> Any:
+        try:
+            ctx.metadata["note"] = "mine"
+        except TypeError as error:
+            caught.append(error)
+        return await call_next()
+
+    town.ledgers.router.use(scribbles)
+    await town.sell(1)
+    await town.worker.run_until_idle()
+
+    assert await booked(town.ledgers) == [1]
+    assert len(caught) == 1
+    [*_, last] = await town.ledgers.history("l-1") or await store.commits()
+    assert "note" not in last.metadata
+
+
 async def test_two_workers_divide_nothing_and_double_nothing(make_store: Any) -> None:
     """Two workers that run at once deliver everything once, in order."""
     async with make_store() as one, make_store() as two:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sqlite3
 import sys
@@ -551,3 +552,45 @@ def test_what_is_no_ciphertext_is_told(text: str) -> None:
     """Whatever was not encrypted here does not decrypt, and is told in words."""
     with pytest.raises(UndecodableError, match=r"not written by|was changed|written under the key 'nobody'"):
         sealed().decode(text, "here")
+
+
+class Away(AESGCMCodec):
+    """Asks somebody for its keys, who is not there."""
+
+    is_away = False
+
+    def decode(self, text: str, place: str) -> str:
+        if self.is_away:
+            raise ConnectionError("kms.example")
+        return super().decode(text, place)
+
+
+async def test_a_codec_that_fails_keeps_nobody_waiting(file: Any) -> None:
+    """Whatever a codec raises, whoever lost a race or loads is answered: with an error that says where, not what."""
+    codec = Away({"new": NEW}, current="new")
+    store: Any = CodecStore(file, codec)
+    created = opening()
+    await store.save(created)
+    await store.save(following(created))
+    codec.is_away = True
+
+    async with asyncio.timeout(30):
+        with pytest.raises(ConcurrencyConflictError) as caught:
+            await store.submit(following(created))
+        with pytest.raises(StoreError, match="cannot be decoded: its codec raised ConnectionError") as failed:
+            await store.load(created.id)
+
+    assert "current" not in caught.value.__dict__
+    assert "kms" not in str(failed.value)
+
+
+async def test_text_that_was_written_by_hand_is_named(file: Any, store: CodecStore, tmp_path: Path) -> None:
+    """A row whose text is no JSON any more is a StoreError, and no hang."""
+    created = opening()
+    await store.save(created)
+    with contextlib.closing(sqlite3.connect(tmp_path / "orders.db", isolation_level=None)) as other:
+        other.execute("UPDATE workflow SET data = 'half {'")
+
+    async with asyncio.timeout(30):
+        with pytest.raises(StoreError, match="is not encoded"):
+            await store.load(created.id)

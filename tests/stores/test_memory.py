@@ -23,6 +23,7 @@ from statewright import (
     SaveOptions,
 )
 from statewright._model.commit import new_id
+from statewright.testing.contract.samples import opening
 from tests.model.orders import NOON
 from tests.model.test_snapshot import snapshot
 
@@ -241,3 +242,20 @@ def test_any_thread_may_ask() -> None:
         finally:
             stopping.set()
         assert sum(future.result() for future in writing) > 10
+
+
+def test_a_closed_loop_with_a_subscriber_is_forgotten() -> None:
+    """A subscriber whose loop was closed under it keeps nobody from saving."""
+    store = MemoryStore()
+    first = asyncio.new_event_loop()
+    waiting = first.create_task(anext(store.subscribe()))
+    first.run_until_complete(asyncio.sleep(0))
+    first.run_until_complete(asyncio.sleep(0))
+    waiting._log_destroy_pending = False  # type: ignore[attr-defined]
+    first.close()
+
+    async def save() -> int:
+        await store.save(opening())
+        return len(await store.commits())
+
+    assert asyncio.run(save()) == 1

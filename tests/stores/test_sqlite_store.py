@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import os
 import sqlite3
 import threading
@@ -20,6 +21,7 @@ from statewright import DefinitionError, InvalidDataError, RecordedMessage, Save
 from statewright._engine import ports
 from statewright.errors import PositionPrunedError
 from statewright.stores.sqlite import SQLiteStore
+from statewright.stores.sqlite.writer import Writer
 from statewright.testing import ManualClock
 from statewright.testing.contract.samples import BEGAN, following, loaded, opening
 from tests.stores.sqlite_seam import PATIENCE, finished, started, watched_store
@@ -266,6 +268,37 @@ def main():
 
 main()
 """
+
+
+async def test_one_leaves_while_another_enters(path: Path) -> None:
+    """Whoever is inside `async with` finds the store open, even if the last other one left a moment before."""
+    store, leaves = SQLiteStore(path), asyncio.Event()
+
+    async def first() -> None:
+        async with store:
+            leaves.set()
+            await asyncio.sleep(0)
+
+    async def second() -> None:
+        await leaves.wait()
+        async with store:
+            await asyncio.sleep(0)
+            await store.save(opening())
+
+    async with asyncio.timeout(30):
+        await asyncio.gather(first(), second())
+    assert not store.is_open
+
+
+async def test_a_glance_is_taken_or_not(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The writing thread may change its mind about who reads at any moment; a load is answered all the same."""
+    await store.save(opening())
+    minds = itertools.cycle([True, False])
+    monkeypatch.setattr(Writer, "has_one_caller", property(lambda _: next(minds), lambda _, __: None), raising=False)
+
+    for _ in range(4):
+        assert await store.load(opening().id) is not None
+        assert await store.recall(opening().id, "key") is None
 
 
 @pytest.mark.slow

@@ -95,9 +95,10 @@ def test_the_contract_runs_in_strict_mode_too(pytester: pytest.Pytester) -> None
     """The clauses carry their asyncio mark, so that a project in strict mode runs them."""
     _write_suite(pytester, "tests.testing.stores", "DictStore")
 
-    result = pytester.runpytest_inprocess("-k", "test_create", "-o", "asyncio_mode=strict", *_OPTIONS[2:])
+    result = pytester.runpytest_inprocess("-o", "asyncio_mode=strict", *_OPTIONS[2:])
 
-    result.assert_outcomes(passed=1, deselected=result.parseoutcomes()["deselected"])
+    assert set(result.parseoutcomes()) <= {"passed", "skipped"}
+    assert result.parseoutcomes()["passed"] > 40
 
 
 _OPTIONS = ("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function", "-p", "no:cacheprovider")

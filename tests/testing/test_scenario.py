@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from statewright.errors import (
     UnexpectedError,
 )
 from statewright.testing import ManualClock, check_path, given
+from tests.engine.workshop import Idle, Set, bell_router
 from tests.testing.orders import (
     AddItem,
     Cancel,
@@ -321,3 +322,13 @@ def test_a_path_that_leads_elsewhere_fails(path: list[Any], told: str) -> None:
         check_path(router, path)
 
     assert str(caught.value).startswith(told)
+
+
+def test_a_delay_counts_from_the_given_moment() -> None:
+    """With `now`, a timer's delay counts from there, as with a clock of the router's own."""
+    store = MemoryStore()
+
+    given(WorkflowExecutor(bell_router(), store), Idle(), now=NOON, id="b-1").when(Set(delay=timedelta(hours=1)))
+
+    [timer] = asyncio.run(store.timers("b-1"))
+    assert timer.due_at == NOON + timedelta(hours=1)

@@ -20,7 +20,7 @@ class PruningClauses:
     @pytest.fixture
     def pruning_store(self, store: StoreAdapter) -> Any:
         """The store, if it prunes."""
-        if not isinstance(store, PruningStore) or not isinstance(store, CommitLog | HistoryStore):
+        if not all(isinstance(store, needed) for needed in (PruningStore, CommitLog, HistoryStore)):
             pytest.skip(f"{type(store).__name__} prunes nothing (PruningStore)")
         return store
 
@@ -46,6 +46,20 @@ class PruningClauses:
         assert refusal.value.horizon == positions[1]
         rest = await pruning_store.commits(after=refusal.value.horizon)
         assert [commit.version for commit in rest] == [3, 4]
+
+    async def test_the_horizon_never_moves_back(self, pruning_store: Any) -> None:
+        """What was the newest commit of a workflow may go later than what followed it; still nobody skips anything."""
+        quiet = opening("quiet")
+        await pruning_store.save(quiet)
+        await _saved(pruning_store, 4)
+        positions = [commit.position for commit in await pruning_store.commits()]
+        await pruning_store.prune(before_position=positions[-1])
+        await pruning_store.save(following(quiet))
+        await pruning_store.prune(before_position=positions[1])
+
+        with pytest.raises(PositionPrunedError) as refusal:
+            await pruning_store.commits(after=positions[0])
+        assert refusal.value.horizon == positions[-2]
 
     async def test_young_commits_stay(self, pruning_store: Any) -> None:
         """By age only what is old goes."""

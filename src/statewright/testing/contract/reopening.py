@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
 import pytest
+import pytest_asyncio
 
 from ..._engine.ports import StoreAdapter
 from ...errors import ConcurrencyConflictError
@@ -30,7 +31,7 @@ class ReopeningClauses:
         """
         return None
 
-    @pytest.fixture
+    @pytest_asyncio.fixture
     async def other(self, store: StoreAdapter) -> AsyncIterator[StoreAdapter]:
         """The second store."""
         opened = self.reopen(store)
