@@ -453,6 +453,17 @@ async def test_reading_from_who_does_not_answer_is_unavailable(answer: Answer) -
         await anext(orders.watch("1"))
 
 
+@pytest.mark.parametrize("answer", [html(501), told_as(501, "StoreError")])
+async def test_keys_are_kept_whatever_fails(answer: Answer) -> None:
+    """Only a server that says that its store keeps no keys is sent a command without one."""
+    orders, sent = answering(answer)
+    await orders.execute("1", Open())
+    await orders.execute("1", Open())
+
+    assert len(sent) == 2
+    assert all("idempotency-key" in request.headers for request in sent)
+
+
 async def test_keys_are_kept_if_without_one_it_fails_as_well() -> None:
     """Where a command is not supported without a key either, it is not the key, and the next one has one again."""
     orders, sent = answering(told_as(501, "StoreError", reason="unsupported"))

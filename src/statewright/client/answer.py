@@ -233,7 +233,12 @@ def _unspoken(status: int) -> ExecutionError:
 
 def is_unsupported(response: httpx2.Response) -> bool:
     """Return whether the server says that its store has no means for what was asked."""
-    return response.status_code == _NOT_IMPLEMENTED
+    if response.status_code != _NOT_IMPLEMENTED:
+        return False
+    try:
+        return bool(json.loads(response.content)["reason"] == "unsupported")
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def command_text(schema: Any, value: Any, text: str) -> str:
