@@ -141,6 +141,46 @@ async def test_whoever_came_in_goes_where_they_wanted_to(wanted: str, location: 
     assert right.headers["location"] == location
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        'prefs={"a":1}',
+        "x[y]=1",
+        "a=b c",
+        "flag",
+        "é=1",
+        '"',
+        "",
+        "=",
+        f"{COOKIE}=of-another-prefix",
+        f"x{COOKIE}=1",
+    ],
+)
+async def test_cookies_of_others_keep_nobody_out(other: str) -> None:
+    """Whatever cookies other programs have set, a session is found among them."""
+    async with opened(token=TOKEN) as client:
+        ours = (await client.post(SESSION, data={"token": TOKEN})).headers["set-cookie"].partition(";")[0]
+    async with opened(token=TOKEN) as client:
+        for cookies in (f"{other}; {ours}", f"{ours}; {other}", f"{other};{ours};"):
+            assert (await client.get("/order", headers={b"cookie": cookies.encode()})).status_code == 200
+        both = [(b"cookie", other.encode()), (b"cookie", ours.encode())]
+        assert (await client.get("/order", headers=both)).status_code == 200
+        assert (await client.get("/order", headers={b"cookie": other.encode()})).status_code == 401
+
+
+async def test_a_session_behind_a_prefix() -> None:
+    """Behind a proxy's prefix the page that asks for the token is where the prefix says, and only there."""
+    app = create_app([shop()], console=False, token=TOKEN)
+    transport = httpx2.ASGITransport(app, root_path="/shop")
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        pages = [await client.get(path) for path in (f"/shop{SESSION}", f"/shopping{SESSION}", "/shop")]
+        right = await client.post(f"/shop{SESSION}", data={"token": TOKEN})
+
+    assert [page.status_code for page in pages] == [200, 401, 401]
+    assert (right.status_code, right.headers["location"]) == (303, "/shop/")
+    assert "Path=/shop/" in right.headers["set-cookie"]
+
+
 async def test_a_session_ends_where_the_reader_says_so() -> None:
     """A POST gives the cookie back; a GET ends nothing."""
     async with opened(token=TOKEN) as client:
@@ -215,6 +255,7 @@ async def test_a_huge_form_is_no_token() -> None:
         ({"origin": "http://localhost"}, 201),
         ({"origin": "https://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
         ({}, 201),
     ],
 )
@@ -226,7 +267,22 @@ async def test_other_sites_change_nothing(headers: dict[str, str], status: int) 
 
 @pytest.mark.parametrize(
     ("host", "status"),
-    [("localhost", 200), ("127.0.0.1:8000", 200), ("[::1]:8000", 200), ("rebound.example", 403), ("", 403), ("[", 403)],
+    [
+        ("localhost", 200),
+        ("localhost:8000", 200),
+        ("127.0.0.1:8000", 200),
+        ("127.0.0.2", 200),
+        ("127.255.255.254:80", 200),
+        ("[::1]:8000", 200),
+        ("rebound.example", 403),
+        ("127.0.0.1.rebound.example", 403),
+        ("192.0.2.1", 403),
+        ("0.0.0.0", 403),
+        ("[::]", 403),
+        ("2130706433", 403),
+        ("", 403),
+        ("[", 403),
+    ],
 )
 async def test_loopback_answers_to_loopback_names(host: str, status: int) -> None:
     """A server that asks nobody answers only to names that mean this machine."""

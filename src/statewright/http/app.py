@@ -60,7 +60,7 @@ def create_app(
         require_if_match: As for `create_router`.
         max_body: As for `create_router`.
         heartbeat: As for `create_router`.
-        loopback_only: Answer only requests to `localhost`, `127.0.0.1` and `[::1]`.
+        loopback_only: Answer only requests to `localhost` and to loopback addresses, such as `127.0.0.1` and `[::1]`.
 
     Raises:
         DefinitionError: There is no executor, two are of one definition or over different stores, a definition has

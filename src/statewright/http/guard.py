@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -27,7 +28,6 @@ _HEADERS: Final = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Guard:
@@ -36,8 +36,8 @@ class Guard:
     Args:
         app: What it guards.
         token: Has to be shown on every request; `None`: everybody may come in.
-        is_local: Only requests to a loopback name are answered, so that no page on the web can reach in by a name of
-            its own that points to this machine.
+        is_local: Only requests to `localhost` or a loopback address are answered, so that no page on the web can reach
+            in by a name of its own that points to this machine.
     """
 
     def __init__(self, app: ASGIApp, *, token: str | None = None, is_local: bool = False) -> None:
@@ -56,7 +56,7 @@ class Guard:
 
     async def _refuse(self, request: Request) -> Response | None:
         headers = request.headers
-        if self._is_local and _host(headers.get("host", "")) not in _LOOPBACK:
+        if self._is_local and not _is_loopback(headers.get("host", "")):
             return _forbidden("this server answers to loopback names only; start it with a token for others")
         if request.method not in _SAFE and _is_from_elsewhere(headers):
             return _forbidden("a page of another site may change nothing here")
@@ -84,11 +84,12 @@ def _unknown(request: Request) -> Response:
 
 
 @lru_cache(maxsize=64)
-def _host(sent: str) -> str | None:
+def _is_loopback(host: str) -> bool:
     try:
-        return urlsplit(f"//{sent}").hostname
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or ip_address(name).is_loopback
     except ValueError:
-        return None
+        return False
 
 
 def _is_from_elsewhere(headers: Headers) -> bool:
@@ -97,7 +98,14 @@ def _is_from_elsewhere(headers: Headers) -> bool:
     if site is not None:
         return site not in {"same-origin", "none"}
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    return origin is not None and _place(origin) != headers.get("host", "").lower()
+
+
+def _place(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
 
 
 def _forbidden(detail: str) -> Problem:

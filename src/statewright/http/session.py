@@ -5,16 +5,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
-from collections.abc import Callable
-from http.cookies import CookieError, SimpleCookie
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from typing import Final
 from urllib.parse import parse_qs, quote
 
-from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import Scope
 
 SESSION: Final = "/_/session"
 """Where a browser shows the token."""
@@ -77,14 +76,17 @@ class Sessions:
 
     def is_open(self, headers: Headers) -> bool:
         """Return whether a request comes with a cookie that is still good."""
-        end, _, seal = _cookie(headers).partition(".")
+        return any(map(self._is_good, _cookies(headers)))
+
+    def _is_good(self, cookie: str) -> bool:
+        end, _, seal = cookie.partition(".")
         if not (end.isascii() and end.isdecimal() and len(end) <= len(str(2**53))):
             return False
         return hmac.compare_digest(seal.encode(), self._seal(end).encode()) and int(end) > self._clock()
 
     async def answer(self, request: Request) -> Response | None:
         """Answer a request for one of the pages around a session; `None` for any other."""
-        path, root = get_route_path(request.scope), request.scope.get("root_path", "")
+        path, root = _path(request.scope), request.scope.get("root_path", "")
         if path in _FILES and request.method in _SAFE:
             body, media_type = _FILES[path]
             return Response(body, media_type=media_type, headers={"cache-control": "public, max-age=3600"})
@@ -127,6 +129,13 @@ def to_session(request: Request) -> Response:
     return RedirectResponse(f"{root}{SESSION}{query}", 303)
 
 
+def _path(scope: Scope) -> str:
+    """Return the path without the prefix that a proxy takes off."""
+    path: str = scope["path"]
+    root = scope.get("root_path", "")
+    return path.removeprefix(root) if path.startswith(f"{root}/") else path
+
+
 def _page(root: str, *, is_wrong: bool = False) -> Response:
     notice = '<p role="alert">This is not the token of this server.</p>\n' if is_wrong else ""
     invalid = ' aria-invalid="true"' if is_wrong else ""
@@ -146,12 +155,14 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
-def _cookie(headers: Headers) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return "" if found is None else found.value
+def _cookies(headers: Headers) -> Iterator[str]:
+    """Yield each cookie of ours; there are several where another prefix of this server, or its domain, set one."""
+    # Not `http.cookies`: at the first cookie of somebody else's that it cannot read, it forgets all others.
+    for header in headers.getlist("cookie"):
+        for pair in header.split(";"):
+            name, _, value = pair.partition("=")
+            if name.strip() == COOKIE:
+                yield value.strip()
 
 
 async def _shown(request: Request) -> str:
