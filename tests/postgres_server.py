@@ -268,7 +268,7 @@ def _made(folder: Path, binaries: Binaries, *, durable: bool) -> PostgresServer:
         raise RuntimeError(f"initdb failed:\n{made.stdout}\n{made.stderr}")
     with (home / "data" / "postgresql.conf").open("a") as settings:
         settings.write(f"\nfsync = {'on' if durable else 'off'}\n")
-    port = _free_port()
+    port = free_port()
     return PostgresServer(f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres", home, programs, port)
 
 
@@ -285,7 +285,7 @@ def _copied(programs: Path, target: Path) -> Path:
     return target / package.name / installed.name / "bin"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a port that nobody is given by chance, so that it is still free when the server has been down for a while.
 
     Below those that the kernel hands out to whoever asks for any port, or connects to somewhere.

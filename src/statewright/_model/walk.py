@@ -99,3 +99,18 @@ def difference(one: Any, other: Any, path: Path = ()) -> Path:
             if mine != theirs:
                 return difference(mine, theirs, (*path, index))
     return path
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Return whether two dumped values are the same in JSON, too, where 1, 1.0 and true are three things."""
+    if type(one) is not type(other):
+        return False
+    match one:
+        case dict():
+            return one.keys() == other.keys() and all(alike(value, other[key]) for key, value in one.items())
+        case list() | tuple():
+            return len(one) == len(other) and all(map(alike, one, other))
+        case set() | frozenset():
+            return {(type(each), each) for each in one} == {(type(each), each) for each in other}
+        case _:
+            return bool(one == other)

@@ -43,6 +43,15 @@ SELECT printf('delivery-%016d', id), reader, source_id, target, target_id, comma
   error
 FROM outbox WHERE error IS NOT NULL AND printf('delivery-%016d', id) > ? ORDER BY id LIMIT ?"""
 
+_RETRY_DELIVERY: Final = """\
+UPDATE outbox SET error = NULL, attempts = 0, due_at = ? WHERE id = ? AND error IS NOT NULL"""
+# A timer was due by the worker's clock, which need not be this one: so it is still.
+_RETRY_TIMER: Final = "UPDATE timer SET error = NULL, attempts = 0 WHERE generation = ? AND error IS NOT NULL"
+_DROP_DELIVERY: Final = "DELETE FROM outbox WHERE id = ? AND error IS NOT NULL"
+_DROP_TIMER: Final = "DELETE FROM timer WHERE generation = ? AND error IS NOT NULL"
+_DIGITS: Final = 16
+"""Of the number in a delivery's id."""
+
 
 # --- leases ----------------------------------------------------------------------------------------------------------
 
@@ -196,27 +205,23 @@ def dead_letters(connection: sqlite3.Connection, after: str, limit: int) -> list
 
 def retry(connection: sqlite3.Connection, id: str, now: str) -> bool:
     """Let a dead letter be tried again, from the first attempt."""
-    where, value = _place(id)
-    # A timer was due by the worker's clock, which need not be this one: so it is still.
-    when = "due_at" if where.startswith("timer") else "?"
-    query = f"UPDATE {where} AND error IS NOT NULL".replace(
-        " WHERE", f" SET error = NULL, attempts = 0, due_at = {when} WHERE"
-    )
-    params = (value,) if when == "due_at" else (now, value)
-    return connection.execute(query, params).rowcount > 0
+    kind, value = _place(id)
+    if kind == "outbox":
+        return connection.execute(_RETRY_DELIVERY, (now, value)).rowcount > 0
+    return connection.execute(_RETRY_TIMER, (value,)).rowcount > 0
 
 
 def drop(connection: sqlite3.Connection, id: str) -> bool:
     """Remove a dead letter."""
-    where, value = _place(id)
-    return connection.execute(f"DELETE FROM {where} AND error IS NOT NULL", (value,)).rowcount > 0
+    kind, value = _place(id)
+    return connection.execute(_DROP_DELIVERY if kind == "outbox" else _DROP_TIMER, (value,)).rowcount > 0
 
 
 def _place(id: str) -> tuple[str, str | int]:
     kind, _, rest = str(id).partition("-")
-    if kind == "delivery" and rest.isdecimal():
-        return "outbox WHERE id = ?", int(rest)
-    return "timer WHERE generation = ?", rest if kind == "timer" else ""
+    if kind == "delivery" and rest.isdecimal() and len(rest) == _DIGITS:
+        return "outbox", int(rest)
+    return "timer", rest if kind == "timer" else ""
 
 
 def _dead_delivery(row: Row) -> DeadLetter:

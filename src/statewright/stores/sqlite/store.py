@@ -38,9 +38,9 @@ from .session import Session
 T = TypeVar("T")
 
 _PAGE: Final = 500
+"""Rows that are read in one transaction."""
 _MILLENNIUM: Final = timedelta(days=365_250)
 """A longer retention or age is no different: no clock counts back so far."""
-"""Rows that are read in one transaction."""
 
 
 def _utc_now() -> datetime:
@@ -69,7 +69,8 @@ class SQLiteStore(SQLiteAgenda):
         checkpoint_pages: After about so many pages the write-ahead log is moved into the database; up to four times as
             many where batches are large.
         auto_setup: Whether `async with` creates or upgrades the schema. Without it, an out-of-date schema is refused.
-        clock: The store's own time, for retention only; the host's by default.
+        clock: The store's own time, by which timers are due, leases run out, and keys and commits grow old; the host's
+            by default.
 
     Raises:
         DefinitionError: An argument is wrong.

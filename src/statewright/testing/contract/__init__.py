@@ -46,7 +46,7 @@ class StoreContract(
 
     ```python
     class TestMyStore(StoreContract):
-        @pytest.fixture
+        @pytest_asyncio.fixture
         async def store(self, tmp_path):
             async with MyStore(tmp_path / "my.db") as store:
                 yield store
