@@ -8,7 +8,16 @@ from typing import Any
 import httpx2
 import pytest
 
-from statewright import DependencyError, MemoryStore, OutcomeUnknownError, StoreError, StoreUnavailableError
+from statewright import (
+    ConcurrencyConflictError,
+    DependencyError,
+    Failure,
+    MemoryStore,
+    OutcomeUnknownError,
+    StoreError,
+    StoreUnavailableError,
+)
+from statewright.http.condition import Condition
 from tests.http.shop import AddItem, Open, opened, shop
 
 OPEN = "/order/1/commands/Open"
@@ -87,6 +96,7 @@ async def test_a_key_of_another_command_is_422() -> None:
         ({"if-match": '"2", "9"'}, 200),
         ({"if-match": '"7", "9"'}, 412),
         ({"if-match": "*"}, 200),
+        ({"if-match": f'"2", "{2**53 - 1}"'}, 200),
         ({"if-match": 'W/"2"'}, 412),
         ({"if-match": '"abc"'}, 412),
         ({"if-match": '"0"'}, 412),
@@ -110,6 +120,44 @@ async def test_conditions(headers: dict[str, str], status: int) -> None:
         assert body["actual_version"] == 2
         assert body.get("expected_version") in {None, 0, 1, 9}
         assert response.headers["etag"] == '"2"'
+
+
+@pytest.mark.parametrize("version", [1, 2**53 - 1, 2**53, 2**70, 10**99 - 1])
+async def test_the_one_version_that_was_expected_is_told(version: int) -> None:
+    """A problem says which version was expected, however high, if the request named one."""
+    async with opened() as client:
+        await client.post(OPEN)
+        await client.post(ADD, json={"article": "tea"})
+        response = await client.post(ADD, json={"article": "tea"}, headers={"if-match": f'"{version}"'})
+
+    body = problem(response, 412, "ConcurrencyConflictError")
+    assert (body["expected_version"], body["actual_version"]) == (version, 2)
+
+
+@pytest.mark.parametrize("tag", ['"abc"', f'"{10**99}"', "*"])
+async def test_what_names_no_version_expects_none(tag: str) -> None:
+    """A problem names no expected version where the request named none."""
+    async with opened() as client:
+        response = await client.post(OPEN, headers={"if-match": tag})
+
+    body = problem(response, 412, "ConcurrencyConflictError")
+    assert "expected_version" not in body
+    assert str(10**99) not in body["detail"]
+
+
+async def test_if_match_any_loses_no_race() -> None:
+    """`If-Match: *` asks only that the workflow exists: somebody who saves again and again is not in its way."""
+    accepted = await shop().execute("1", Open())
+    asked: list[int | None] = []
+
+    async def execute(expected: int | None) -> Any:
+        asked.append(expected)
+        version = len(asked)
+        is_right = expected is None or expected == version
+        return accepted if is_right else Failure(ConcurrencyConflictError("1", expected or 0, version))
+
+    assert await Condition(exists=True).execute(execute) is accepted
+    assert asked[1:] == [None]
 
 
 async def test_if_match_begins_nothing() -> None:
@@ -354,7 +402,8 @@ class Broken(MemoryStore):
         raise StoreError(self._words)
 
 
-async def test_a_lost_race_without_a_condition_is_409() -> None:
+@pytest.mark.parametrize("headers", [{}, {"if-match": "*"}])
+async def test_a_lost_race_without_a_version_is_409(headers: dict[str, str]) -> None:
     """Whoever loses every race, and named no version, is told by 409."""
     store = MemoryStore()
     executor = shop(store)
@@ -369,9 +418,9 @@ async def test_a_lost_race_without_a_condition_is_409() -> None:
     (await executor.execute("1", Open())).unwrap()
     executor.use(overtake)
     async with opened(executor) as client:
-        body = problem(await client.post(ADD, json={"article": "tea"}), 409, "ConcurrencyConflictError")
+        response = await client.post(ADD, json={"article": "tea"}, headers=headers)
 
-    assert body["actual_version"] == 2
+    assert problem(response, 409, "ConcurrencyConflictError")["actual_version"] == 2
 
 
 class Through:

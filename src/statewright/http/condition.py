@@ -10,10 +10,11 @@ from typing import Any, Final
 from starlette.requests import Request
 
 from .._model.result import Failure, Result
-from ..errors import ConcurrencyConflictError
-from .problem import NO_VERSION, Problem, Refused, invalid
+from ..errors import ConcurrencyConflictError, ExecutionError
+from .problem import DIGITS, NO_VERSION, Problem, Refused, invalid
 
 _TAG: Final = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*')
+_VERSION: Final = re.compile(rf"[1-9][0-9]{{0,{DIGITS - 1}}}")
 _TRIES: Final = 5
 
 
@@ -31,30 +32,32 @@ class Condition:
     exists: bool = False
     """It must exist, at whichever version (`If-Match: *`)."""
 
-    @property
-    def is_given(self) -> bool:
-        """Whether the request says anything."""
-        return self.exists or self.versions is not None
-
     async def execute(self, execute: Callable[[int | None], Awaitable[Result]]) -> Result:
         """Execute a command at a version that the condition allows.
 
-        An executor takes one expected version. Of several, the one that is there is learnt from the first refusal.
+        An executor takes one expected version. Of several, the one that is there is learnt from the first refusal, and
+        so is that the workflow exists.
         """
-        if not self.is_given:
+        if self.exists:
+            refused = await execute(NO_VERSION)
+            return await execute(None) if _found(refused) else refused
+        if self.versions is None:
             return await execute(None)
-        expected = max(self.versions, default=NO_VERSION) if self.versions is not None else NO_VERSION
+        expected = max(self.versions, default=NO_VERSION)
         result = await execute(expected)
         for _ in range(_TRIES):
             found = _found(result)
-            if found is None or found == expected or not self._allows(found):
+            if not found or found == expected or found not in self.versions:
                 break
             expected = found
             result = await execute(expected)
         return result
 
-    def _allows(self, version: int) -> bool:
-        return version > 0 and (self.exists or version in (self.versions or ()))
+    def is_unmet(self, error: ExecutionError) -> bool:
+        """Return whether an error says that the condition is not met, not that somebody was first."""
+        if not isinstance(error, ConcurrencyConflictError):
+            return False
+        return error.expected_version == NO_VERSION if self.exists else self.versions is not None
 
 
 def read_condition(request: Request, *, is_required: bool = False) -> Condition:
@@ -83,8 +86,7 @@ def _matching(header: str) -> Condition:
         return Condition(exists=True)
     # Strong comparison: a weak tag matches nothing, and neither does one that is no version of ours.
     strong = (tag for weak, tag in _tags(header, "If-Match") if not weak)
-    versions = {int(tag) for tag in strong if re.fullmatch(r"[1-9][0-9]{0,15}", tag)}
-    return Condition(frozenset(each for each in versions if each < NO_VERSION))
+    return Condition(frozenset(int(tag) for tag in strong if _VERSION.fullmatch(tag)))
 
 
 def is_unchanged(request: Request, version: int) -> bool:

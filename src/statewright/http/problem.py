@@ -27,8 +27,10 @@ from ..errors import (
 )
 
 URN: Final = "urn:statewright:"
-NO_VERSION: Final = 2**53 - 1
-"""Expected where what is asked for names no version: no workflow is ever at this one."""
+DIGITS: Final = 99
+"""A version that is expected has so many at most."""
+NO_VERSION: Final = 10**DIGITS
+"""Expected where what is asked for names no version: no workflow is ever at this one, and nobody can send it."""
 RETRY_AFTER: Final = "1"
 """Seconds after which a store that was unavailable may be asked again."""
 
@@ -99,7 +101,7 @@ def problem_of(error: ExecutionError, *, is_conditional: bool = False, has_key: 
 
     Args:
         error: What an executor answered or raised.
-        is_conditional: Whether the request named the version that it expects.
+        is_conditional: Whether a conflict means that the request's condition is not met, not that somebody was first.
         has_key: Whether the request carried an idempotency key.
     """
     kind = next((each for each in _TITLES if isinstance(error, each)), None)

@@ -228,7 +228,7 @@ class _Faces:
             case Success() as accepted:
                 return self._accepted(accepted)
             case Failure(error=error):
-                return failed(error, is_conditional=condition.is_given, has_key=key is not None)
+                return failed(error, is_conditional=condition.is_unmet(error), has_key=key is not None)
 
     def _accepted(self, accepted: Success[Any, Any]) -> Response:
         headers = workflow_headers(accepted.snapshot)
