@@ -1,8 +1,7 @@
-"""Typed workflows that survive a restart.
+"""Typed workflows that survive a restart."""
 
-A room is entered when one of its names is first used, so that a module that only names a `Workflow` waits neither for
-the event loop nor for a database.
-"""
+# A room is entered when one of its names is first used, so that a module that only names a `Workflow` waits neither for
+# the event loop nor for a database.
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
@@ -272,4 +271,4 @@ if not TYPE_CHECKING:  # a checker would take it for a promise that every name i
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

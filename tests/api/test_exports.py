@@ -14,7 +14,7 @@ import pytest
 
 import statewright
 
-SHARED = {"statewright.errors": {"is_fresh", "issues_of", "mark_fresh", "settle"}}
+SHARED = {"statewright.errors": {"is_fresh", "is_unsupported", "issues_of", "mark_fresh", "settle", "unsupported"}}
 """For the floors above, not for users; no module but this one may sit below all of them."""
 DOORS = ("errors", "stores", "publishers", "testing", "otel", "http", "client", "diagram")
 """What users import by name beside the root; everything else is underscored, or a program."""
@@ -143,7 +143,11 @@ def test_front_door_names_what_is_not_there() -> None:
     with pytest.raises(AttributeError, match="module 'statewright' has no attribute 'Workflw'"):
         statewright.Workflw  # type: ignore[attr-defined]  # noqa: B018
 
-    assert set(statewright.__all__) <= set(dir(statewright))
+
+def test_dir_of_the_front_door_is_what_it_exports() -> None:
+    """A look through the door shows what is exported, and nothing of how the door is made."""
+    assert [name for name in dir(statewright) if not name.startswith("__")] == statewright.__all__
+    assert {"__all__", "__doc__", "__name__"} <= set(dir(statewright))
 
 
 @pytest.mark.parametrize("name", MODULES)
