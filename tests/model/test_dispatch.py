@@ -779,3 +779,27 @@ async def test_schemas_that_break_give_a_failure() -> None:
         await router.dispatch(vase, {"type": "Fragile", "payload": {"x": 1}}),
     ):
         assert isinstance(failed(result), InvalidDataError | RoutingError)
+
+
+async def test_a_class_in_the_place_of_an_instance_is_called_so() -> None:
+    """Whoever hands over a class where an instance belongs reads that, not the name of a metaclass."""
+
+    def forgets_to_call(order: Draft, command: AddItem, ctx: Context[ItemAdded]) -> Draft:
+        ctx.emit(ItemAdded)  # type: ignore[arg-type]
+        return order
+
+    result: Any = await routed(returns_unchanged).dispatch(None, Open)  # type: ignore[arg-type]
+    assert "the class Open itself" in str(result.error)
+    emitted: Any = await decided(forgets_to_call)
+    assert "found the class ItemAdded itself" in str(emitted.error)
+
+
+async def test_a_refusal_that_is_not_declared_says_so() -> None:
+    """A handler that raises a `DomainError` of nobody's has a bug, and reads which."""
+
+    class Forgotten(DomainError): ...
+
+    result: Any = await decided(raising(Forgotten()))
+
+    assert isinstance(result.error, UnexpectedError)
+    assert "a refusal that the workflow does not declare (declared: EmptyOrder" in str(result.error)

@@ -66,3 +66,8 @@ def _opened(annotation: Any, origin: Any, awaited: bool) -> tuple[Any, ...]:  # 
 def spelled(annotation: Any) -> str:
     """Return how an annotation reads, for messages."""
     return annotation.__qualname__ if isinstance(annotation, type) else str(annotation)
+
+
+def called(value: object) -> str:
+    """Return what to call a value of a wrong class in a message; a class itself was given in an instance's place."""
+    return f"the class {value.__name__} itself" if isinstance(value, type) else type(value).__name__

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar, overload
 
 from ..errors import InvalidDataError, Issue, mark_fresh
+from .annotation import called
 from .commit import RecordedMessage
 from .definition import Definition
 from .dependency import Faults, guard
@@ -156,7 +157,7 @@ class Context(Bag, Generic[ContextEventT, ContextDepsT]):
         schema = self._definition.events.by_type.get(type(event))
         if schema is None:
             declared = ", ".join(member.type.__name__ for member in self._definition.events) or "none"
-            issue = Issue((), f"expected one of {declared}, found {type(event).__name__}", "undeclared_event")
+            issue = Issue((), f"expected one of {declared}, found {called(event)}", "undeclared_event")
             raise mark_fresh(InvalidDataError("event", [issue], subject=f"{self._definition.name} event"))
         text, loaded = schema.accept(event)
         self._events = (*self._events, loaded)
@@ -194,7 +195,7 @@ class Context(Bag, Generic[ContextEventT, ContextDepsT]):
         schema = self._definition.commands.by_type.get(type(command))
         if schema is None:
             declared = ", ".join(member.type.__name__ for member in self._definition.commands)
-            raise self._refused("command", f"expected one of {declared}, found {type(command).__name__}")
+            raise self._refused("command", f"expected one of {declared}, found {called(command)}")
         if (delay is None) == (at is None):
             raise self._refused("argument", "give either delay or at")
         if at is not None and (not isinstance(at, datetime) or at.utcoffset() is None):

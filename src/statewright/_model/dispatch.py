@@ -52,6 +52,9 @@ def error_of(
     if name is not None:
         error = DependencyError(name, workflow=f"{id!r} of {definition.name!r}")
     else:
+        if isinstance(raised, DomainError):
+            declared = ", ".join(definition.errors) or "none"
+            doing = f"{doing} a refusal that the workflow does not declare (declared: {declared})"
         error = UnexpectedError(f"workflow {id!r} of {definition.name!r}: {doing}")
     error.__cause__ = raised
     return error

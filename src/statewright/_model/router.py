@@ -21,7 +21,7 @@ from ..errors import (
     UnexpectedError,
     settle,
 )
-from .annotation import NOTHING, members, spelled
+from .annotation import NOTHING, called, members, spelled
 from .context import Context, ContextKey
 from .definition import Definition
 from .dispatch import Dispatch
@@ -412,7 +412,7 @@ def read_command(definition: Definition, command: Any) -> tuple[Schema, Any, str
             schema.keep_unset(command, loaded)  # it is part of what the caller said
             return schema, loaded, text
         if not isinstance(command, Mapping):
-            raise _unknown_command(definition, given.__name__)
+            raise _unknown_command(definition, called(command))
     name = command.get("type")
     if not isinstance(name, str):
         raise _envelope(definition, ("type",), "the stored name of a command is required", "missing_type")

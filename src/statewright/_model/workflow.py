@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from typing_extensions import get_original_bases
 
 from ..errors import DefinitionError, InvalidDataError, Issue, RestoreError, mark_fresh, settle
+from .annotation import called
 from .definition import Definition
 from .parameters import CommandT, ErrorT, EventT, StateT
 from .plain import flaw
@@ -263,7 +264,7 @@ def _other_model(snapshot: WorkflowSnapshot, definition: Definition) -> Issue:
 def foreign_state(definition: Definition, data: object) -> InvalidDataError:
     """Return the error for a value that belongs to no declared state."""
     expected = ", ".join(schema.type.__name__ for schema in definition.states)
-    issue = Issue((), f"expected one of {expected}, found {type(data).__name__}", "undeclared_state")
+    issue = Issue((), f"expected one of {expected}, found {called(data)}", "undeclared_state")
     return mark_fresh(InvalidDataError("state", [issue], subject=f"{definition.name} state"))
 
 
