@@ -18,7 +18,7 @@ from statewright import DefinitionError, MemoryStore
 from statewright.http import create_app, create_router
 from statewright.http.guard import POLICY
 from statewright.http.session import COOKIE, END, LIFE, SESSION, Sessions
-from tests.http.shop import Invalid, Open, asked, opened, shop
+from tests.http.shop import Invalid, Open, asked, opened, serving, shop
 from tests.http.test_command import problem
 
 TOKEN = "correct horse battery staple"
@@ -322,9 +322,25 @@ async def test_health() -> None:
     store = Silent()
     async with opened(shop(store)) as client:
         assert (await client.get("/readyz")).json() == {"status": "ok"}
+        assert [(await client.head(path)).status_code for path in ("/healthz", "/readyz")] == [200, 200]
         store.is_silent = True
+        assert [(await client.head(path)).status_code for path in ("/healthz", "/readyz")] == [200, 503]
         assert (await client.get("/healthz")).json() == {"status": "ok"}
         problem(await client.get("/readyz"), 503, "StoreUnavailableError")
+        paths = (await client.get("/openapi.json")).json()["paths"]
+
+    assert [list(paths[path]) for path in ("/healthz", "/readyz")] == [["get"], ["get"]]
+
+
+@pytest.mark.slow
+async def test_health_is_asked_with_head() -> None:
+    """A server answers HEAD as GET, without a body."""
+    async with serving(create_app([shop()], console=False)) as address, httpx2.AsyncClient(base_url=address) as client:
+        answers = [await client.request(method, path) for path in ("/healthz", "/readyz") for method in ("HEAD", "GET")]
+
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert [answer.content for answer in answers] == [b"", b'{"status":"ok"}'] * 2
+    assert answers[0].headers["content-length"] == answers[1].headers["content-length"]
 
 
 class Silent(MemoryStore):
@@ -452,6 +468,10 @@ def test_applications_are_wired_rightly() -> None:
         lambda: create_app([shop(), Invalid.executor(MemoryStore())], console=False),
         lambda: create_app([Invalid.executor(store)], console=False),
         lambda: create_app([shop()], console=False, token="  "),
+        lambda: create_app([shop()], console=False, token="schlüssel"),
+        lambda: create_app([shop()], console=False, token="two\nlines"),
+        lambda: create_app([shop()], console=False, token=" spaced"),
+        lambda: create_app([shop()], console=False, token="\udcff"),
         lambda: create_router(SimpleNamespace()),  # type: ignore[arg-type]
         lambda: create_router(shop(), max_body=0),
         lambda: create_router(shop(), heartbeat=0),

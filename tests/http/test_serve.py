@@ -155,7 +155,19 @@ def test_what_is_wrong_is_said(here: Path) -> None:
     (here / "mixed.py").write_text(OWN + "router = router\n")
 
     assert "empty" in refused("--token-file", "empty").stderr
+    for name, content in {"latin": b"schl\xfcssel", "utf-8": "schlüssel".encode(), "lines": b"two\nlines"}.items():
+        (here / name).write_bytes(content)
+        assert f"{name} holds no token: a token is one line of printable ASCII" in refused("--token-file", name).stderr
     assert "nowhere" in refused("--token-file", "nowhere").stderr
     assert "--store" in refused("own:orders", "--store", "statewright-demo.db").stderr
     assert "not both" in refused("mixed:orders", "mixed:router", "--store", "statewright-demo.db").stderr
     assert "no module" in refused("nothing:here").stderr
+
+
+@pytest.mark.parametrize("prefix", ["shop", "/shop/", "/", "//shop", "/a//b", "/bücher", "/a b", "/a;b", "/a\n"])
+def test_a_prefix_is_a_path(prefix: str) -> None:
+    """A prefix that no proxy could take off is refused before anything listens."""
+    outcome = refused("--root-path", prefix)
+
+    assert outcome.exit_code == 2
+    assert "--root-path" in outcome.stderr

@@ -64,11 +64,11 @@ def create_app(
 
     Raises:
         DefinitionError: There is no executor, two are of one definition or over different stores, a definition has
-            the name of a page of the application, or the token is empty.
+            the name of a page of the application, or the token is empty or no printable ASCII.
     """
     served = _checked(executors)
-    if token is not None and not token.strip():
-        raise DefinitionError("create_app: the token is empty, so that anybody could show it")
+    if token is not None:
+        _check_token(token)
     store, feed = served[0].store, Feed(served[0].store)
     app = FastAPI(
         title="Statewright",
@@ -139,6 +139,15 @@ def _checked(executors: Iterable[WorkflowExecutor[Any]]) -> list[WorkflowExecuto
     return found
 
 
+def _check_token(token: str) -> None:
+    if not token.strip():
+        raise DefinitionError("create_app: the token is empty, so that anybody could show it")
+    if not (token.isascii() and token.isprintable() and token == token.strip()):
+        raise DefinitionError(
+            "create_app: no header could show this token; give printable ASCII without spaces around it"
+        )
+
+
 @asynccontextmanager
 async def _open(store: Any) -> AsyncGenerator[None]:
     if not hasattr(store, "__aenter__") or getattr(store, "is_open", False):
@@ -177,13 +186,16 @@ def _add_health(router: APIRouter, store: Any) -> APIRouter:
         return Json({"status": "ok"})
 
     for endpoint, statuses in ((healthz, ()), (readyz, (503,))):
+        path = f"/{endpoint.__name__}"
         router.add_api_route(
-            f"/{endpoint.__name__}",
+            path,
             endpoint,
             responses={200: openapi.answer("All is well.", fine), **openapi.problems(*statuses)},
             operation_id=endpoint.__name__,
             tags=["health"],
         )
+        # Some load balancers ask with HEAD. It is a route of its own, so that the document names one operation only.
+        router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
     return router
 
 

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import ipaddress
 import os
+import re
 import signal
 import socket
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 TOKEN = "STATEWRIGHT_TOKEN"  # noqa: S105 - the name of a variable
 """The environment variable that may hold the token."""
+_PREFIX = re.compile(r"(/[\w.~@+:-]+)*", re.ASCII)
 _PATIENCE = 10
 """Seconds that requests have to end when the server is told to stop."""
 
@@ -70,6 +72,7 @@ def serve(
     On loopback nobody is asked who they are. Any other address needs a token, and every request has to show it:
     `Authorization: Bearer ...`; a browser is asked for it once.
     """
+    _check_prefix(root_path)
     token = _token(token_file)
     is_local = _is_loopback(host)
     if token is None and not is_local:
@@ -179,12 +182,24 @@ def _token(file: Path | None) -> str | None:
         token = os.environ.get(TOKEN)
         where = TOKEN
     else:
-        token, where = file.read_text(encoding="utf-8"), str(file)
+        token, where = file.read_text(encoding="utf-8", errors="replace"), str(file)
     if token is None:
         return None
-    if not token.strip():
+    token = token.strip()
+    if not token:
         raise Complaint(f"{where} holds no token: it is empty", MISUSED)
-    return token.strip()
+    if not (token.isascii() and token.isprintable()):
+        raise Complaint(f"{where} holds no token: a token is one line of printable ASCII", MISUSED)
+    return token
+
+
+def _check_prefix(root_path: str) -> None:
+    if _PREFIX.fullmatch(root_path) is None:
+        raise Complaint(
+            f"--root-path {root_path!r} is no prefix such as /shop: it begins with a slash, does not end with one, and "
+            "has only ASCII letters, digits and -._~@+: between slashes",
+            MISUSED,
+        )
 
 
 def _is_loopback(host: str) -> bool:
