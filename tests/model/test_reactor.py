@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pytest
@@ -101,6 +102,20 @@ async def _async(event: Sold, source: Source) -> None: ...
 def _lonely(event: Sold) -> None: ...
 
 
+def _crowded(event: Sold, source: Source, third: str) -> None: ...
+
+
+class Later:
+    """Answers later, which nobody waits for."""
+
+    __name__ = "later"
+
+    async def __call__(self, event: Sold, source: Source) -> None: ...
+
+
+def _bound(fixed: str, event: Sold, source: Source) -> None: ...
+
+
 def _bare(event, source) -> None: ...  # type: ignore[no-untyped-def]  # noqa: ANN001
 
 
@@ -114,7 +129,9 @@ def _none(event: None, source: Source) -> None: ...
     ("function", "complaint"),
     [
         (_async, "plain function"),
-        (_lonely, "fewer than two parameters"),
+        (_lonely, "takes two parameters"),
+        (_crowded, "takes two parameters"),
+        (Later(), "plain function"),
         (_bare, "no annotation for its event"),
         (_unknown, "cannot be resolved"),
         (_none, "no class of events"),
@@ -126,6 +143,14 @@ def test_functions_that_are_no_reactors(function: Any, complaint: str) -> None:
     """What cannot be a reactor is refused when it is registered, with the reason."""
     with pytest.raises(DefinitionError, match=complaint):
         Reactors().on(function)
+
+
+def test_a_function_that_is_bound_is_a_reactor() -> None:
+    """Of a `partial` the annotations are read where the function was written."""
+    reactors = Reactors()
+    reactors.on(functools.partial(_bound, "fixed"), name="bound")
+
+    assert [reactor.events for reactor in reactors] == [(Sold,)]
 
 
 @pytest.mark.parametrize("name", ["", "x" * 201])

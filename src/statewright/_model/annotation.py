@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import types
+import typing
 from collections.abc import Awaitable, Generator, Iterator, Mapping
 from typing import Annotated, Any, ForwardRef, Never, NoReturn, Union, get_args, get_origin
-from typing import Never as ExtensionNever
 
 from typing_extensions import TypeAliasType
 
 NOTHING = type(None)
-_NEVER = (Never, NoReturn, ExtensionNever)
+_NEVER = (Never, NoReturn)
 # PEP 695 aliases of Python 3.12 are another class than the backport's.
-_ALIASES: tuple[type[Any], ...] = tuple({TypeAliasType, getattr(__import__("typing"), "TypeAliasType", TypeAliasType)})
+_ALIASES: tuple[type[Any], ...] = tuple({TypeAliasType, getattr(typing, "TypeAliasType", TypeAliasType)})
 
 
 def members(annotation: Any, scope: Mapping[str, Any], *, awaited: bool = False) -> Iterator[Any]:

@@ -72,11 +72,11 @@ class _Reader:
                 f"workflow {definition.name!r}: a handler is a function (state, command[, ctx]) -> state, "
                 f"found {type(function).__name__}"
             )
-        self.source = _source(function)
+        self.source = source_of(function)
         code = getattr(self.source, "__code__", None)
         self.where = f"{code.co_filename}:{code.co_firstlineno}" if code else "unknown place"
         self.name = getattr(self.source, "__qualname__", None) or type(function).__qualname__
-        self.scope = _scope(self.source, scope, within)
+        self.scope = scope_of(self.source, scope, within)
 
     def read(self) -> Handler:
         if getattr(self.source, "__name__", "") == "<lambda>":
@@ -97,11 +97,7 @@ class _Reader:
 
     def signature(self) -> inspect.Signature:
         try:
-            if sys.version_info >= (3, 14):
-                import annotationlib  # noqa: PLC0415 - does not exist before 3.14
-
-                return inspect.signature(self.function, annotation_format=annotationlib.Format.FORWARDREF)
-            return inspect.signature(self.function)
+            return signature_of(self.function)
         except (ValueError, TypeError) as exc:
             raise self.wrong(f"has no signature that can be read: {exc}") from exc
 
@@ -134,7 +130,21 @@ class _Reader:
         return found
 
 
-def _source(function: Any) -> Any:
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """Return a signature whose annotations may name what does not exist yet.
+
+    Raises:
+        TypeError: There is none that can be read.
+        ValueError: As above.
+    """
+    if sys.version_info >= (3, 14):
+        import annotationlib  # noqa: PLC0415 - does not exist before 3.14
+
+        return inspect.signature(function, annotation_format=annotationlib.Format.FORWARDREF)
+    return inspect.signature(function)
+
+
+def source_of(function: Any) -> Any:
     """Return the plain function below wrappers, partials, methods and callable objects."""
     for _ in range(_DEEPEST):
         if isinstance(function, functools.partial):
@@ -153,7 +163,14 @@ def _source(function: Any) -> Any:
     return function
 
 
-def _scope(source: Any, local: Mapping[str, Any], within: str) -> dict[str, Any]:
+def scope_of(source: Any, local: Mapping[str, Any], within: str) -> dict[str, Any]:
+    """Return the names that the annotations of a function may use.
+
+    Args:
+        source: The plain function.
+        local: The locals of the code that registers it.
+        within: The qualified name of that code.
+    """
     names = getattr(source, "__globals__", {})
     root = within.partition(".")[0]
     is_inside = root in {"<module>", getattr(source, "__qualname__", root).partition(".")[0]}

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from ..errors import DefinitionError
 from .annotation import NOTHING, members, spelled
+from .handler import scope_of, signature_of, source_of
 
 Refused: TypeAlias = Literal["dead-letter", "drop"]
 
@@ -131,10 +132,11 @@ class Reactors:
         Raises:
             DefinitionError: A missing or unresolvable annotation, an async function, or a name that is taken.
         """
-        scope = dict(sys._getframe(1).f_locals)
+        caller = sys._getframe(1)
+        scope, within = dict(caller.f_locals), caller.f_code.co_qualname
 
         def register(each: Any) -> Any:
-            reactor = _read(each, name, scope)
+            reactor = _read(each, name, scope, within)
             if reactor.name in self._reactors:
                 raise DefinitionError(f"two reactors share the name {reactor.name!r}; give one of them another")
             self._reactors[reactor.name] = reactor
@@ -147,23 +149,31 @@ class Reactors:
         return [send for reactor in self if type(event) in reactor.events for send in reactor.resolve(event, source)]
 
 
-def _read(function: Any, name: str | None, scope: Mapping[str, Any]) -> Reactor:
-    if not callable(function) or inspect.iscoroutinefunction(function):
+def _read(function: Any, name: str | None, scope: Mapping[str, Any], within: str) -> Reactor:
+    source = source_of(function)
+    if not callable(function) or inspect.iscoroutinefunction(source):
         raise DefinitionError(f"a reactor is a plain function (event, source), found {function!r}")
     stored = name if name is not None else getattr(function, "__name__", "")
     if not isinstance(stored, str) or not stored or stored == "<lambda>" or len(stored) > 200:
         raise DefinitionError(f"a reactor needs a name of 1 to 200 characters, found {stored!r}")
-    parameters = list(inspect.signature(function).parameters.values())
-    if len(parameters) < 2:
-        raise DefinitionError(f"reactor {stored!r} takes fewer than two parameters; expected (event, source)")
-    annotation = parameters[0].annotation
+    annotation = _event_of(function, stored).annotation
     if annotation is inspect.Parameter.empty:
         raise DefinitionError(f"reactor {stored!r} has no annotation for its event, which is its registration")
     try:
-        events = tuple(members(annotation, {**getattr(function, "__globals__", {}), **scope}))
+        events = tuple(members(annotation, scope_of(source, scope, within)))
     except Exception as exc:
         raise DefinitionError(f"reactor {stored!r}: {annotation} cannot be resolved ({exc})") from exc
     for event in events:
         if event is NOTHING or not isinstance(event, type):
             raise DefinitionError(f"reactor {stored!r} names {spelled(event)}, which is no class of events")
     return Reactor(stored, events, function)
+
+
+def _event_of(function: Any, name: str) -> inspect.Parameter:
+    """Return the first of the two parameters that a reactor has."""
+    try:
+        signature = signature_of(function)
+        signature.bind(None, None)
+    except (TypeError, ValueError) as exc:
+        raise DefinitionError(f"reactor {name!r} takes two parameters, (event, source): {exc}") from exc
+    return next(iter(signature.parameters.values()))

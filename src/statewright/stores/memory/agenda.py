@@ -86,7 +86,7 @@ class MemoryAgenda:
     ) -> list[DueTimer]:
         """Return timers of these definitions that are due, the oldest first."""
         with self._lock:
-            return self._timers.due(definitions, now or _now(), limit)
+            return self._timers.due(definitions, now or _now(), check_limit(limit))
 
     async def timers(self, id: str) -> list[DueTimer]:
         """Return a workflow's timers that wait for their time, the next one first."""
@@ -168,6 +168,7 @@ class MemoryAgenda:
 
     async def due_deliveries(self, name: str, *, limit: int = 100, now: datetime | None = None) -> list[Delivery]:
         """Return deliveries of a reader in order; what stands behind a blocked one of the same source is left out."""
+        limit = check_limit(limit)
         present, found, blocked = now or _now(), [], set()
         for row in self._rows_of(name):
             if row.error is not None or row.due_at > present:

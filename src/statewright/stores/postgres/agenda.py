@@ -56,7 +56,10 @@ class PostgresTimers:
         self, definitions: Collection[str], *, limit: int = 100, now: datetime | None = None
     ) -> list[DueTimer]:
         """Return timers of these definitions that are due by the server's clock, or at `now`; the oldest first."""
-        return [_timer(row) for row in await self._ask("due_timers", array(definitions), str(limit), moment_text(now))]
+        return [
+            _timer(row)
+            for row in await self._ask("due_timers", array(definitions), str(check_limit(limit)), moment_text(now))
+        ]
 
     async def timers(self, id: str) -> list[DueTimer]:
         """Return a workflow's timers that wait for their time, the next one first."""
@@ -136,7 +139,9 @@ class PostgresAgenda(PostgresTimers):
 
     async def due_deliveries(self, name: str, *, limit: int = 100, now: datetime | None = None) -> list[Delivery]:
         """Return deliveries of a reader in order; what stands behind a blocked one of the same source is left out."""
-        return [_delivery(row) for row in await self._ask("due_deliveries", name, str(limit), moment_text(now))]
+        return [
+            _delivery(row) for row in await self._ask("due_deliveries", name, str(check_limit(limit)), moment_text(now))
+        ]
 
     async def finish_deliveries(self, ids: Collection[int], fence: Fence) -> None:
         """Remove deliveries that are done with."""

@@ -60,7 +60,7 @@ class SQLiteAgenda:
         self, definitions: Collection[str], *, limit: int = 100, now: datetime | None = None
     ) -> list[DueTimer]:
         """Return timers of these definitions that are due, the oldest first."""
-        present = self._time(now)
+        present, limit = self._time(now), check_limit(limit)
         return await self._opened().read(lambda connection: timers.due(connection, definitions, limit, present))
 
     async def timers(self, id: str) -> list[DueTimer]:
@@ -121,7 +121,7 @@ class SQLiteAgenda:
 
     async def due_deliveries(self, name: str, *, limit: int = 100, now: datetime | None = None) -> list[Delivery]:
         """Return deliveries of a reader in order; what stands behind a blocked one of the same source is left out."""
-        present = self._time(now)
+        present, limit = self._time(now), check_limit(limit)
         return await self._opened().read(lambda connection: outbox.due(connection, name, limit, present))
 
     async def finish_deliveries(self, ids: Collection[int], fence: Fence) -> None:

@@ -1,4 +1,4 @@
-"""Stores that keep commits: histories, idempotency keys, and forgetting them."""
+"""Stores that keep commits: their history, and how a workflow was at any of them."""
 
 # ruff: noqa: S101 - a specification asserts
 
