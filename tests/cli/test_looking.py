@@ -201,6 +201,16 @@ def test_one_store_is_meant(run: Run, orders: Path, lamps: Path, command: list[s
     assert "leave --store out" in two.stderr
 
 
+def test_one_store_is_meant_by_the_environment(run: Run, lamps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An executor beside a store that the environment names is refused, and told where that one is from."""
+    monkeypatch.setenv("STATEWRIGHT_STORE", "kept.db")
+
+    done = run("list", "--router", "rooms:hall")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.endswith("has its store already: leave --store out, and STATEWRIGHT_STORE unset\n")
+
+
 def test_store_that_cannot_do_it(run: Run, here: Path, lamps: Path) -> None:
     """A store of an executor that keeps no list of workflows is told so in one line."""
     (here / "bare.py").write_text(

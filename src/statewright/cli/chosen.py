@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, TypeAlias
 
-from .place import named, opened, required
+from .place import STORE_VARIABLE, named, opened, required
 from .program import MISUSED, Complaint
 from .target import find, store_of
 
@@ -37,7 +38,8 @@ async def chosen(
         Complaint: There is no store, there are two of them, or it cannot do what is needed.
     """
     if own is not None and place is not None:
-        raise Complaint(f"{target} is an executor and has its store already: leave --store out", MISUSED)
+        also = f", and {STORE_VARIABLE} unset" if os.environ.get(STORE_VARIABLE) == place else ""
+        raise Complaint(f"{target} is an executor and has its store already: leave --store out{also}", MISUSED)
     if own is not None:
         async with _entered(own):
             yield Chosen(_able(own, kind), f"the store of {target}")

@@ -7,6 +7,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from ..demo import FILE
+from .place import STORE_VARIABLE
 
 StoreOption: TypeAlias = Annotated[
     str | None,
@@ -14,7 +15,7 @@ StoreOption: TypeAlias = Annotated[
         "--store",
         "-s",
         metavar="FILE|DSN",
-        envvar="STATEWRIGHT_STORE",
+        envvar=STORE_VARIABLE,
         show_default=False,
         help=f"A SQLite file or a postgresql:// DSN. Default: {FILE}, if it is here and nothing else is named.",
     ),

@@ -14,7 +14,9 @@ from ..stores.sqlite import SQLiteStore
 from .program import MISUSED, Complaint
 
 _SCHEMES = ("postgresql://", "postgres://")
-_HOW = "Give --store FILE, or --store postgresql://..., or set STATEWRIGHT_STORE"
+STORE_VARIABLE = "STATEWRIGHT_STORE"
+"""The environment variable that may name the store."""
+_HOW = f"Give --store FILE, or --store postgresql://..., or set {STORE_VARIABLE}"
 
 
 class OpenStore(StoreAdapter, HistoryStore, Catalog, Protocol):
