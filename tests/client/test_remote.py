@@ -38,9 +38,7 @@ from statewright import (
     WorkflowRouter,
 )
 from statewright.client import RemoteExecutor
-from statewright.client.address import WORDS
 from statewright.http import create_app
-from statewright.http import path as server_path
 from tests.http.shop import (
     SECRET,
     AddItem,
@@ -563,11 +561,6 @@ def test_it_is_wired_rightly() -> None:
     for token in ("", "schlüssel", "two\nlines"):
         with pytest.raises(DefinitionError, match="printable ASCII"):
             RemoteExecutor("http://localhost", Order, token=token)
-
-
-def test_client_and_server_reserve_the_same_words() -> None:
-    """The words that an id shares with a path are the same on both sides."""
-    assert WORDS == server_path.WORDS
 
 
 # --- watching ------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from statewright import (
     StoreError,
     StoreUnavailableError,
 )
+from statewright._model.address import DOTS, WORDS, segment
 from statewright.http.condition import Condition
 from tests.http.shop import AddItem, Open, opened, shop
 
@@ -60,6 +61,19 @@ async def test_a_command_is_200_with_its_events() -> None:
     assert response.status_code == 200
     assert response.headers["etag"] == '"3"'
     assert response.json()["events"] == [{"type": "OrderPlaced", "data": {"order_id": "1"}}]
+
+
+@pytest.mark.parametrize("id", ["1", "a/b", "größe ?#", "%2F", "...", *sorted(WORDS), *sorted(DOTS)])
+async def test_a_location_leads_to_what_was_created(id: str) -> None:
+    """The `Location` of a 201 leads to the workflow; where no reference could, there is none."""
+    async with opened() as client:
+        created = await client.post(f"/order/{segment(id)}/commands/Open")
+        location = created.headers.get("location")
+        assert (location is None) is (id in DOTS)
+        found = await client.get(created.request.url.join(location) if location else f"/order/{segment(id)}")
+
+    assert created.status_code == 201
+    assert (found.status_code, found.json()["id"]) == (200, id)
 
 
 async def test_a_replay_keeps_status_and_body() -> None:

@@ -11,8 +11,8 @@ import pytest
 from fastapi import FastAPI
 
 from statewright import MemoryStore, Workflow, WorkflowExecutor, WorkflowRouter, WorkflowSnapshot
+from statewright._model.address import WORDS
 from statewright.http import create_app, create_router
-from statewright.http.path import WORDS
 from tests.http.shop import AddItem, Draft, Open, Place, Remind, asked, opened, router, shop
 from tests.http.test_command import problem
 

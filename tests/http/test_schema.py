@@ -16,8 +16,8 @@ schemathesis = pytest.importorskip("schemathesis", reason="asking at random need
 from schemathesis.specs.openapi.checks import positive_data_acceptance  # noqa: E402 - after what may be missing
 
 from statewright import MemoryStore  # noqa: E402 - after what may be missing
+from statewright._model.address import WORDS  # noqa: E402
 from statewright.http import create_app  # noqa: E402
-from statewright.http.path import WORDS  # noqa: E402
 from tests.http.served import serving, store_at  # noqa: E402
 from tests.http.shop import shop  # noqa: E402
 

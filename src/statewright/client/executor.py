@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, Self, TypeVar, cast
 import httpx2
 
 from .._engine.request import _check_key, check_version
+from .._model.address import segment
 from .._model.commit import WorkflowCommit
 from .._model.metadata import read_metadata
 from .._model.parameters import WorkflowT
@@ -30,7 +31,6 @@ from ..errors import (
     UnexpectedError,
     settle,
 )
-from .address import segment
 from .answer import Reader, command_text, is_unsupported, plain
 from .link import Link, Trip
 from .watch import watch

@@ -10,8 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 from starlette.types import Scope
 
-WORDS: Final = frozenset({"counts", "definition", "stream"})
-"""What stands where an id may stand. An id of this spelling is sent with a percent-encoded letter (`%73tream`)."""
+from .._model.address import WORDS
 
 # Lone surrogates: no path that was sent as UTF-8 decodes to them.
 _SLASH: Final = "\ud800"

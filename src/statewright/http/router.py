@@ -6,7 +6,6 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
-from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.exceptions import RequestValidationError
@@ -17,6 +16,7 @@ from starlette.responses import Response
 
 from .._engine.executor import WorkflowExecutor
 from .._engine.ports import Catalog, TimerCatalog
+from .._model.address import DOTS, segment
 from .._model.plain import flaw
 from .._model.result import Failure, Result, Success
 from .._model.schema import Schema
@@ -234,9 +234,9 @@ class _Faces:
         headers = workflow_headers(accepted.snapshot)
         if accepted.replayed:
             headers["idempotency-replayed"] = "true"
-        is_new = accepted.version == 1
-        if is_new:
-            headers["location"] = f"../../{quote(accepted.snapshot.id, safe='')}"
+        is_new, id = accepted.version == 1, accepted.snapshot.id
+        if is_new and id not in DOTS:
+            headers["location"] = f"../../{segment(id)}"
         return Json(success_body(self._definition, accepted), 201 if is_new else 200, headers)
 
     # --- one workflow -----------------------------------------------------------------------------------------------
