@@ -44,7 +44,7 @@ async def test_processes_race(postgres: PostgresServer, postgres_store: Postgres
     kinds = Counter(operation.kind for operation in operations)
     assert kinds["read"] == 4 * 8 * 25
     assert kinds["write"] >= 100
-    assert kinds["refused"] >= 10
+    assert kinds["refused"] >= 1
     assert [str(violation) for violation in check_linearizable(operations)] == []
     versions = sum(stored.version for stored in await postgres_store.find())
     assert versions == kinds["write"]
