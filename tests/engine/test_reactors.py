@@ -564,5 +564,7 @@ def test_definitions_that_do_not_fit() -> None:
         Worker(store, [shops, ledgers, ledgers])
     with pytest.raises(DefinitionError, match="Sold, which no executor"):
         Worker(store, [ledgers], reactors=booking())
+    with pytest.raises(DefinitionError, match="takes a list of executors, found WorkflowExecutor"):
+        Worker(store, WorkflowExecutor(shop_router(), store))  # type: ignore[arg-type]
     with pytest.raises(DefinitionError, match="takes executors"):
         Worker(store, [shop_router()])  # type: ignore[list-item]

@@ -71,7 +71,7 @@ class Worker:
         lease: timedelta = timedelta(seconds=15),
         poll: timedelta = timedelta(seconds=1),
     ) -> None:
-        by_name = _check_executors(store, list(executors))
+        by_name = _check_executors(store, executors)
         _check_store(store)
         _check_start(start)
         _check_numbers(retries, {"backoff": backoff, "lease": lease, "poll": poll})
@@ -337,7 +337,9 @@ async def _finished(step: Any) -> bool:
         raise
 
 
-def _check_executors(store: Any, executors: Sequence[Any]) -> dict[str, WorkflowExecutor[Any]]:
+def _check_executors(store: Any, executors: Any) -> dict[str, WorkflowExecutor[Any]]:
+    if not isinstance(executors, Iterable):
+        raise DefinitionError(f"a worker takes a list of executors, found {type(executors).__name__}")
     by_name: dict[str, WorkflowExecutor[Any]] = {}
     for executor in executors:
         if not isinstance(executor, WorkflowExecutor):
