@@ -24,8 +24,9 @@ from typing import Any
 import pytest
 
 from statewright import SQLiteStore, WorkflowExecutor
+from statewright._model.address import WORDS
 
-from .trips import Book, Furnish, Move, Plan, halls, trips
+from .trips import LONG, STAGES, Book, Furnish, Move, Plan, Run, Start, halls, marathons, trips
 
 sync_api: Any = pytest.importorskip("playwright.sync_api", reason="the group `browser` is not installed")
 
@@ -44,6 +45,7 @@ OUTPUT = Path(__file__).parents[2] / "test-output" / "console"
 SERVER = Path(__file__).with_name("trips.py")
 DEMO = [sys.executable, "-c", "from statewright.cli import main; main()", "demo", "--serve"]
 SIZES = {"phone": (390, 844), "laptop": (1280, 800), "wide": (1920, 1080)}
+ROUTERS: dict[type[Any], Any] = {Furnish: halls, Start: marathons, Run: marathons}
 A_TRIP = {"destination": "Oslo", "means": "boat", "leaves": "2030-05-01T08:00:00Z", "price": "120.50", "seats": 2}
 
 pytestmark = [
@@ -88,7 +90,7 @@ class Site:
         async def send() -> None:
             async with SQLiteStore(self.file) as store:
                 for command in commands:
-                    router: Any = halls if isinstance(command, Furnish) else trips
+                    router: Any = ROUTERS.get(type(command), trips)
                     (await WorkflowExecutor(router, store).execute(id, command)).unwrap()
 
         # Playwright keeps a loop running in this thread.
@@ -495,12 +497,60 @@ def test_session_that_has_ended_is_asked_for_again(tmp_path: Path, chromium: Any
 def test_id_that_does_not_exist_offers_to_create(site: Site, page: Any) -> None:
     """The page of an id that nobody has used says so, and offers what creates."""
     page.goto(f"{site.address}/workflows/hall/side")
-    expect(page.get_by_text("There is no hall with this id yet.")).to_be_visible()
+    missing = page.get_by_text("There is no hall with this id yet.")
+    expect(missing).to_be_visible()
+    commands = page.get_by_role("region", name="Commands")
+    assert commands.bounding_box()["x"] == missing.bounding_box()["x"]  # no column is left empty
+    shoot(page, "missing")
     page.locator("summary", has_text="Furnish").click()
     page.get_by_label("Seats").fill("3")
     page.get_by_role("button", name="Furnish").click()
 
     expect(page.locator("#standing")).to_contain_text("Hall")
+
+
+def test_ids_are_taken_as_they_are(site: Site, page: Any) -> None:
+    """An id that is a word of the API, or has spaces around it, is opened and commanded like any other."""
+    for id in (*sorted(WORDS), " a b "):
+        site.send(id, Plan.model_validate(A_TRIP))
+        page.goto(f"{site.address}/workflows/trip")
+        page.get_by_label("Open a workflow by its id").fill(id)
+        page.keyboard.press("Enter")
+        expect(page.locator("#standing")).to_contain_text("Planned")
+        expect(page.locator("#live")).to_have_text("Live")
+        page.locator("summary", has_text="Book").click()
+        page.get_by_role("form", name="Book").get_by_label("Amount").fill("120.50")
+        page.get_by_role("form", name="Book").get_by_role("button", name="Book").click()
+        expect(page.locator("#standing")).to_contain_text("Booked")
+
+
+def test_timeline_tells_states_from_data(site: Site, page: Any) -> None:
+    """Of a commit that changed nothing but the state, the timeline does not say that nothing changed."""
+    site.send("r-1", Start(), Run())
+    page.goto(f"{site.address}/workflows/{LONG}/r-1")
+    moved = page.get_by_role("listitem").filter(has=page.get_by_text("Run", exact=True))
+
+    expect(moved).to_contain_text("Stage1")
+    expect(moved).to_contain_text("The data stayed as it was.")
+
+
+@pytest.mark.parametrize("size", ["phone", "laptop"])
+def test_large_pictures_scroll(site: Site, chromium: Any, watch: Watch, size: str) -> None:
+    """A picture of many states stays large enough to be read; its card scrolls, and begins where the workflow is."""
+    site.send("r-1", Start(), *[Run()] * (len(STAGES) - 1))
+    width, height = SIZES[size]
+    context = chromium.new_context(viewport={"width": width, "height": height})
+    page = watch.over(context.new_page())
+    page.goto(f"{site.address}/workflows/{LONG}/r-1")
+    last = page.get_by_role("link", name=f"{STAGES[-1].__name__}: current state")
+    expect(last).to_be_visible()
+    drawn = "each => [each.clientWidth / each.getAttribute('width'), each.clientHeight / each.getAttribute('height')]"
+    assert min(page.locator("svg.machine:visible").evaluate(drawn)) >= 0.74
+    card, state = page.locator(".picture").bounding_box(), last.bounding_box()
+    for start, length in (("x", "width"), ("y", "height")):
+        assert card[start] <= state[start]
+        assert state[start] + state[length] <= card[start] + card[length]
+    context.close()
 
 
 @contextmanager
@@ -566,6 +616,7 @@ def test_pages_fit_their_window(site: Site, chromium: Any, watch: Watch, size: s
     for number in range(1, 9):
         site.send(f"t-{number}", Plan.model_validate(A_TRIP))
     site.send("t-1", Book(amount=Decimal("120.50")))
+    site.send("r" * 255, Start())
     width, height = SIZES[size]
     context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
     page = watch.over(context.new_page())
@@ -574,11 +625,17 @@ def test_pages_fit_their_window(site: Site, chromium: Any, watch: Watch, size: s
         "definition": "/workflows/trip",
         "workflow": "/workflows/trip/t-1",
         "letters": "/dead-letters",
+        "long-definition": f"/workflows/{LONG}",
+        "long-workflow": f"/workflows/{LONG}/{'r' * 255}",
     }
     for name, path in pages.items():
         page.goto(f"{site.address}{path}")
         expect(page.locator("#live")).to_have_text("Live")
         page.evaluate("document.fonts.ready")
+        for closed in page.locator(".command-card > summary").all():
+            closed.click()
         shoot(page, f"{name}-{size}-{scheme}")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for table in page.locator("#list > .scroll").all():
+            assert table.evaluate("each => each.scrollWidth <= each.clientWidth")
     context.close()

@@ -8,10 +8,13 @@ import sys
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import reduce
+from itertools import pairwise
+from operator import or_
 from typing import Any, Never, TypeAlias
 
 import uvicorn
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 
 from statewright import (
     Context,
@@ -209,6 +212,55 @@ def reserve(hall: Hall, command: Reserve) -> Hall:
     return Hall(free=hall.free - command.seats)
 
 
+class AwaitingConfirmationFromTheWarehouseManagerOfTheRegion(BaseModel):
+    """Has a longer name than a badge has room for."""
+
+
+class Start(BaseModel):
+    """Begin to run."""
+
+
+class Run(BaseModel):
+    """Go on to the next stage."""
+
+
+class ConfirmThatTheWarehouseManagerOfTheRegionHasBeenConsulted(BaseModel):
+    """Has a longer name than a button has room for."""
+
+    what_the_warehouse_manager_of_the_region_had_to_say_about_it: str
+
+
+STAGES: list[Any] = [
+    AwaitingConfirmationFromTheWarehouseManagerOfTheRegion,
+    *(create_model(f"Stage{number}", __module__=__name__) for number in range(1, 22)),
+]
+LONG = "race-of-so-many-stages-that-nobody-has-ever-seen-its-end"
+Race: TypeAlias = Start | Run | ConfirmThatTheWarehouseManagerOfTheRegionHasBeenConsulted
+
+
+class Marathon(Workflow[reduce(or_, STAGES), Race], name=LONG):  # type: ignore[misc]
+    """Long names and many states."""
+
+
+marathons = WorkflowRouter(Marathon)
+
+
+def lead(source: Any, command: Any, target: Any) -> None:
+    """Let a command lead from one state to another."""
+
+    def go(_state: Any, _command: Any) -> Any:
+        return target()
+
+    go.__annotations__ = {"_state": source, "_command": command, "return": target}
+    marathons.on(go)
+
+
+lead(None, Start, STAGES[0])
+lead(STAGES[0], ConfirmThatTheWarehouseManagerOfTheRegionHasBeenConsulted, STAGES[0])
+for here, there in pairwise(STAGES):
+    lead(here, Run, there)
+
+
 reactors = Reactors()
 
 
@@ -230,7 +282,7 @@ class _Server(uvicorn.Server):
 async def serve(path: str, port: int, token: str | None) -> None:
     with socket.create_server(("127.0.0.1", port)) as listener:
         async with SQLiteStore(path) as store:
-            executors: list[WorkflowExecutor[Any]] = [WorkflowExecutor(trips, store), WorkflowExecutor(halls, store)]
+            executors: list[Any] = [WorkflowExecutor(router, store) for router in (trips, halls, marathons)]
             worker = Worker(store, executors, reactors=reactors, start=0, backoff=timedelta(milliseconds=20))
             work = asyncio.create_task(worker.run())
             config = uvicorn.Config(create_app(executors, token=token), log_level="error", timeout_graceful_shutdown=1)

@@ -44,7 +44,7 @@ class _State:
 
     def size(self) -> tuple[float, float]:
         widths = [_width(self.name, _CHARACTER) + 26.0, 96.0]
-        widths += [_width(line, _SMALL_CHARACTER) + 22.0 for line in self.lines()]
+        widths += [_width(line, _SMALL_CHARACTER) + 40.0 for line in self.lines()]
         return min(max(widths), 250.0), self.head + _LINE * len(self.lines())
 
     def lines(self) -> list[str]:

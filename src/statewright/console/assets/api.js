@@ -1,9 +1,13 @@
 // The public API, and what the console adds to it for reading.
 
 const { base, api } = document.body.dataset;
+const WORDS = new Set(["counts", "definition", "stream"]);
 
 export const segment = encodeURIComponent;
 export const apiPath = (...parts) => `${api}/${parts.map(segment).join("/")}`;
+/** What belongs to one workflow. An id that is spelled like a word of the API has its first letter percent-encoded. */
+export const workflowPath = (definition, id, ...parts) =>
+  [apiPath(definition), WORDS.has(id) ? `%${id.charCodeAt(0).toString(16)}${id.slice(1)}` : segment(id), ...parts.map(segment)].join("/");
 export const dataPath = (...parts) => `${base}/data/${parts.map(segment).join("/")}`;
 export const pagePath = (definition, id) =>
   `${base}/workflows/${segment(definition)}${id === undefined ? "" : `/${segment(id)}`}`;

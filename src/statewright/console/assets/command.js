@@ -1,6 +1,6 @@
 // Sending a command: a form, and what the server says to it.
 
-import { Problem, apiPath, freshKey, post } from "./api.js";
+import { Problem, freshKey, post, workflowPath } from "./api.js";
 import { announce, h } from "./dom.js";
 import { Fields } from "./form.js";
 
@@ -28,7 +28,7 @@ export function commandForm({ definition, name, form, before = null, prepare, do
     send.disabled = true;
     try {
       const headers = { "Idempotency-Key": sent.key, ...target.headers };
-      const answer = await post(apiPath(definition, target.id, "commands", name), value, headers);
+      const answer = await post(workflowPath(definition, target.id, "commands", name), value, headers);
       sent = { text: null, key: null };
       const words = `${name} accepted: ${answer.body.state}, version ${answer.body.version}`;
       outcome.replaceChildren(h("p", { class: "notice good" }, words));

@@ -68,7 +68,7 @@ function row(found) {
   const state = h("td", {}, stateBadge(found.state));
   const version = h("td", { class: "number" }, found.version);
   const since = h("td", { class: "since" }, moment(found.entered_at));
-  const element = h("tr", {}, h("th", { scope: "row" }, h("a", { href: pagePath(name, found.id) }, found.id)), state, version, since);
+  const element = h("tr", {}, h("th", { scope: "row" }, h("a", { href: pagePath(name, found.id), class: "id", title: found.id }, found.id)), state, version, since);
   return { element, state, version, since, found };
 }
 
@@ -109,7 +109,7 @@ async function refreshList() {
 
 function openById(event) {
   event.preventDefault();
-  const id = new FormData(event.target).get("id").trim();
+  const id = new FormData(event.target).get("id"); // as it is: spaces may be part of it
   if (id) location.href = pagePath(name, id);
 }
 
@@ -134,7 +134,13 @@ find("#list").append(
       h(
         "thead",
         {},
-        h("tr", {}, ["Id", "State"].map((text) => h("th", { scope: "col" }, text)), h("th", { scope: "col", class: "number" }, "Version"), h("th", { scope: "col" }, "In this state since")),
+        h(
+          "tr",
+          {},
+          Object.entries({ name: "Id", state: "State", number: "Version", since: "In this state since" }).map(([column, text]) =>
+            h("th", { scope: "col", class: column }, text),
+          ),
+        ),
       ),
       body,
     ),

@@ -2,6 +2,16 @@
 
 import { find, flash } from "./dom.js";
 
+const LEAST_SCALE = 0.75;
+
+// A picture gives way to its window only as far as it can still be read; from there on its card scrolls.
+for (const picture of document.querySelectorAll("svg.machine")) {
+  for (const side of ["width", "height"]) {
+    picture.style.setProperty(`min-${side}`, `${picture.getAttribute(side) * LEAST_SCALE}px`);
+  }
+  centre(find(".begin, .state", picture));
+}
+
 const states = (root) => root.querySelectorAll(".machine .state");
 
 export function setCounts(counts, root = document) {
@@ -25,7 +35,18 @@ export function mark(name, reached = []) {
     if (state === name) element.setAttribute("aria-current", "true");
     else element.removeAttribute("aria-current");
     element.setAttribute("aria-label", state === name ? `${state}: current state` : state);
+    if (state === name) centre(element);
   }
+}
+
+/** Scroll a picture, and only the picture, to an element of it. */
+function centre(element) {
+  const card = element.closest(".picture");
+  const [outer, inner] = [card.getBoundingClientRect(), element.getBoundingClientRect()];
+  if (!inner.width) return; // of the picture that is not shown
+  const middle = ({ left, top, width, height }) => [left + width / 2, top + height / 2];
+  const [[x, y], [toX, toY]] = [middle(outer), middle(inner)];
+  card.scrollBy(toX - x, toY - y);
 }
 
 export function select(name) {

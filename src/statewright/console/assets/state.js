@@ -10,4 +10,4 @@ export function know(definition) {
 
 export const hueOf = (name) => `hue-${hues.get(name) ?? 0}`;
 
-export const stateBadge = (name) => h("span", { class: `state-badge ${hueOf(name)}` }, name);
+export const stateBadge = (name) => h("span", { class: `state-badge ${hueOf(name)}`, title: name }, name);

@@ -1,6 +1,6 @@
 // A workflow's page: where it is, what it holds, how it came there, and what can be done with it now.
 
-import { Problem, apiPath, dataPath, get, pagePath } from "./api.js";
+import { Problem, dataPath, get, pagePath, workflowPath } from "./api.js";
 import "./badge.js";
 import { commandForm } from "./command.js";
 import { announce, find, flash, freshId, h } from "./dom.js";
@@ -58,7 +58,7 @@ const reached = (version) => [...commits.values()].filter((each) => each.version
 async function at(version) {
   if (!past.has(version)) {
     try {
-      past.set(version, await get(apiPath(name, id, "at", version)));
+      past.set(version, await get(workflowPath(name, id, "at", version)));
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       return null;
@@ -133,16 +133,21 @@ function entry(commit) {
       command && summary(command.data) && h("p", { class: "beside" }, summary(command.data)),
       events.length > 0 &&
         h("p", { class: "events" }, events.map((event) => h("span", { class: "event", title: summary(event.data) }, event.type))),
-      differences(commit),
+      differences(commit, before),
     ),
   );
 }
 
-function differences({ version, changes: found }) {
+function differences({ version, state, changes: found }, before) {
   if (found === null) return h("p", { class: "nothing" }, "What it changed cannot be told any more.");
-  if (!found.length) return h("p", { class: "nothing" }, "Nothing changed.");
+  if (!found.length) return h("p", { class: "nothing" }, unchanged(version, before === state));
   if (found.length <= SHOWN_AT_ONCE) return changes(found);
   return h("details", {}, h("summary", {}, `${found.length} changes`, h("span", { class: "unseen" }, ` of version ${version}`)), changes(found));
+}
+
+function unchanged(version, isSameState) {
+  if (version === 1) return "It began without data.";
+  return isSameState ? "Nothing changed." : "The data stayed as it was.";
 }
 
 function put(found, isNew = false) {
@@ -243,7 +248,7 @@ find("#letters").append(letters.element);
 let timersShown = "";
 
 async function refreshTimers() {
-  const found = await optional(get(apiPath(name, id, "timers")));
+  const found = await optional(get(workflowPath(name, id, "timers")));
   if (JSON.stringify(found) === timersShown) return;
   timersShown = JSON.stringify(found);
   find("#timers-card").hidden = !found.length;
@@ -321,7 +326,7 @@ async function arrive(found) {
 
 async function begin() {
   try {
-    const found = await get(apiPath(name, id));
+    const found = await get(workflowPath(name, id));
     const wanted = Number(new URLSearchParams(location.search).get("version"));
     if (Number.isInteger(wanted) && wanted > 0 && wanted < found.version) shown = wanted;
     await arrive(found);
@@ -332,7 +337,7 @@ async function begin() {
     missing.hidden = false;
     if (error.status === 404) {
       show();
-      for (const each of [find(".machine-card"), find("#data-title").closest(".card"), find("#timeline").closest(".card")]) each.hidden = true;
+      document.body.classList.add("is-missing");
       offer();
       return false;
     }
@@ -342,7 +347,7 @@ async function begin() {
 
 function listen() {
   follow({
-    address: () => apiPath(name, id, "stream"),
+    address: () => workflowPath(name, id, "stream"),
     events: ["state", "commit"],
     heard: (_, found) => (!now || found.version !== now.version || found.state !== now.state) && arrive(found),
   });
@@ -359,7 +364,7 @@ if (await begin()) {
   const timer = setInterval(async () => {
     if (document.hidden) return;
     try {
-      await get(apiPath(name, id));
+      await get(workflowPath(name, id));
       clearInterval(timer);
       location.reload();
     } catch {
