@@ -76,7 +76,7 @@ class Link:
                     raise _lost(trip) from exc
                 await self.pause(trip.tries)
             else:
-                trip.is_perhaps_done |= response.status_code in {502, 504}
+                trip.is_perhaps_done |= _leaves_open(response)
                 if not _may_pass(response) or trip.tries >= self.retries or not is_repeatable:
                     return response
                 await self.pause(trip.tries, response.headers)
@@ -94,10 +94,21 @@ def _may_pass(response: httpx2.Response) -> bool:
     """Return whether a later try may have another answer."""
     if response.status_code not in PASSING:
         return False
-    if response.headers.get("content-type", "").startswith("application/problem+json"):
+    if _is_problem(response):
         # A dependency that failed has had its say, and newer code does not come in seconds.
         return response.status_code != 503 or "retry-after" in response.headers
     return True  # a proxy
+
+
+def _leaves_open(response: httpx2.Response) -> bool:
+    """Return whether an answer does not tell what became of the request."""
+    status = response.status_code
+    # What fails around Statewright, in a middleware or a proxy, may fail after the command was carried out.
+    return status in {502, 504} or (status >= 500 and status != 503 and not _is_problem(response))
+
+
+def _is_problem(response: httpx2.Response) -> bool:
+    return bool(response.headers.get("content-type", "").startswith("application/problem+json"))
 
 
 def _lost(trip: Trip) -> StoreError:
