@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         HistoryStore,
         IdempotentStore,
         LeaseStore,
+        Outcome,
         PruningStore,
         Publisher,
         ReaderStatus,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from ._model.result import Failure, Result, Success
     from ._model.router import WorkflowRouter
     from ._model.snapshot import WorkflowSnapshot
+    from ._model.timer import ConsumeTimer, DropTimer, LeftState, RenamedState, SetTimer, TimerWrite
     from ._model.workflow import Workflow
     from .errors import (
         ConcurrencyConflictError,
@@ -86,6 +88,7 @@ __all__ = [
     "Commit",
     "CommitLog",
     "ConcurrencyConflictError",
+    "ConsumeTimer",
     "Context",
     "ContextKey",
     "DeadLetter",
@@ -94,6 +97,7 @@ __all__ = [
     "Delivery",
     "DependencyError",
     "DomainError",
+    "DropTimer",
     "DueTimer",
     "ErasingStore",
     "Execution",
@@ -108,6 +112,7 @@ __all__ = [
     "Issue",
     "LeaseLostError",
     "LeaseStore",
+    "LeftState",
     "MemoryStore",
     "Middleware",
     "MigrationError",
@@ -117,6 +122,7 @@ __all__ = [
     "NewCommit",
     "NotFoundError",
     "Observer",
+    "Outcome",
     "OutcomeUnknownError",
     "PositionPrunedError",
     "PostgresStore",
@@ -127,6 +133,7 @@ __all__ = [
     "ReaderStore",
     "RecordedAnswer",
     "RecordedMessage",
+    "RenamedState",
     "RestoreError",
     "Result",
     "RoleStatus",
@@ -135,6 +142,7 @@ __all__ = [
     "SaveOptions",
     "Send",
     "ServerOnly",
+    "SetTimer",
     "Source",
     "StatewrightError",
     "StoreAdapter",
@@ -145,6 +153,7 @@ __all__ = [
     "SyncExecutor",
     "TimerCatalog",
     "TimerStore",
+    "TimerWrite",
     "Transition",
     "UnexpectedError",
     "Worker",
@@ -180,6 +189,7 @@ _ROOMS: Final = {
         "HistoryStore",
         "IdempotentStore",
         "LeaseStore",
+        "Outcome",
         "PruningStore",
         "Publisher",
         "ReaderStatus",
@@ -229,6 +239,7 @@ _ROOMS: Final = {
     ),
     "._model.router": ("WorkflowRouter",),
     "._model.snapshot": ("WorkflowSnapshot",),
+    "._model.timer": ("ConsumeTimer", "DropTimer", "LeftState", "RenamedState", "SetTimer", "TimerWrite"),
     "._model.workflow": ("Workflow",),
     ".errors": (
         "ConcurrencyConflictError",

@@ -182,7 +182,7 @@ class Context(Bag, Generic[ContextEventT, ContextDepsT]):
 
         Args:
             command: A declared command.
-            delay: How long after the store's present; not negative.
+            delay: How long after the store's present, or after `ctx.now` where the router has a clock; not negative.
             at: When, aware.
             key: The timer's name within the workflow; its command's stored name if not given. Scheduling a key again
                 replaces the timer.
