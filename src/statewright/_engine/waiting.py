@@ -35,8 +35,9 @@ async def wait_until_passed(store: Any, id: str, version: int, by: Iterable[str]
     found = await store.history(id, after=version - 1, limit=1)
     if not found or found[0].version != version:
         raise StoreError(f"workflow {id!r} has no commit with version {version} any more")
+    limit = asyncio.timeout(timeout.total_seconds())
     try:
-        async with asyncio.timeout(timeout.total_seconds()) as limit:
+        async with limit:
             for name in by:
                 pause = _FIRST_PAUSE
                 while not await _has_passed(store, name, id, found[0].position):

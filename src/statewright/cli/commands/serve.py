@@ -19,7 +19,7 @@ import typer
 from ..._engine.executor import WorkflowExecutor
 from ..option import StoreOption
 from ..output import console
-from ..place import opened
+from ..place import opened, required
 from ..program import MISUSED, Complaint
 from ..target import find, needed_router
 
@@ -135,7 +135,8 @@ async def _executors(targets: Sequence[str], place: str | None) -> AsyncGenerato
             return
         if own:
             raise Complaint("give executors, or routers and --store, but not both", MISUSED)
-        store = await stack.enter_async_context(opened(place))
+        # The demo's file stands in for no store of a router that was named.
+        store = await stack.enter_async_context(opened(required(place, targets[0]) if found else place))
         routers = found or [await needed_router(store, "MODULE:ROUTER")]
         yield [WorkflowExecutor(each, store) for each in routers if not isinstance(each, WorkflowExecutor)]
 
