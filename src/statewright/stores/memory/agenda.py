@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -304,40 +302,3 @@ def _dead_delivery(delivery: Delivery, error: Mapping[str, Any] | None) -> DeadL
         attempts=delivery.attempts,
         error=dict(error or {}),
     )
-
-
-class Bell:
-    """Wakes whoever waits for a change, on any event loop."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting: set[asyncio.Future[None]] = set()
-        self.rung = 0
-        """How often it was rung."""
-
-    def ring(self) -> None:
-        """Wake all who wait."""
-        with self._lock:
-            self.rung += 1
-            waiting, self._waiting = self._waiting, set()
-        for future in waiting:
-            with contextlib.suppress(RuntimeError):  # its loop is closed
-                future.get_loop().call_soon_threadsafe(_wake, future)
-
-    async def wait(self, since: int, timeout: timedelta | None = None) -> None:
-        """Return once it was rung more often than `since`, at the latest after the timeout."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        with self._lock:
-            if self.rung != since:
-                return
-            self._waiting.add(future)
-        try:
-            await asyncio.wait([future], timeout=None if timeout is None else timeout.total_seconds())
-        finally:
-            with self._lock:
-                self._waiting.discard(future)
-
-
-def _wake(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

@@ -12,11 +12,12 @@ from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Final, Self
 
 from ..._engine.argument import check_after, check_limit, check_number, check_pruning
+from ..._engine.bell import Bell
 from ..._engine.ports import FoldingStore, RecordedAnswer, SaveOptions, StoreAdapter, StoredWorkflow
 from ..._model.commit import Commit, NewCommit, new_id
 from ..._model.snapshot import WorkflowSnapshot, born
 from ...errors import ConcurrencyConflictError, PositionPrunedError
-from .agenda import Bell, MemoryAgenda
+from .agenda import MemoryAgenda
 
 _MILLENNIUM: Final = timedelta(days=365_250)
 """A longer age is no different: no clock counts back so far."""
@@ -174,11 +175,11 @@ class MemoryStore(MemoryAgenda):
                 yield commit
                 after = commit.position
             if not page:
-                await self._bell.wait(rung)
+                await self._bell.wait(rung, None)
 
     async def wait_for_change(self, timeout: timedelta) -> None:
         """Return when something may have been saved, at the latest after the timeout."""
-        await self._bell.wait(self._bell.rung, timeout)
+        await self._bell.wait(self._bell.rung, timeout.total_seconds())
 
     async def last_position(self) -> int:
         """Return the position of the last commit; 0 if there is none."""

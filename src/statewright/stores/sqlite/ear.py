@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from .bell import Bell
+from ..._engine.bell import Bell
 from .glance import Glance
 
 _LOOK: Final = 0.01

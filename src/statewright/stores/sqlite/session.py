@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from .bell import Bell
+from ..._engine.bell import Bell
 from .connection import Database, Settings
 from .ear import Ear
 from .glance import Glance

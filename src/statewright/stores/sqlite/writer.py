@@ -9,10 +9,10 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Final
 
+from ..._engine.bell import Bell
 from ..._engine.ports import tell_batch
 from ...errors import ExecutionError, InvalidDataError, OutcomeUnknownError, StoreUnavailableError
 from .batch import answer_rows, purge, rows_of_ids, save_all
-from .bell import Bell
 from .checkpoint import Checkpoints
 from .connection import Database, Settings
 from .fault import FAULTS, result_code, translate

@@ -7,7 +7,7 @@ import threading
 
 
 class Bell:
-    """Rung by the thread that writes, heard on any number of event loops."""
+    """Rung on any thread, heard on any number of event loops."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
