@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from itertools import groupby
 
-from .._model.cancellation import was_asked_to_stop
+from .._model.cancellation import was_asked_for
 from .._model.commit import Commit
 from ..errors import DefinitionError
 from .ports import Fence, Publisher
@@ -69,7 +69,7 @@ class PublisherRole:
             try:
                 await self._publisher.publish(commit)
             except (Exception, asyncio.CancelledError) as raised:
-                if isinstance(raised, asyncio.CancelledError) and was_asked_to_stop():
+                if was_asked_for(raised):
                     raise
                 _log.exception("publisher failed", extra={"publisher": self.name, "position": commit.position})
                 return True  # it is tried again

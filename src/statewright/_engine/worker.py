@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Ite
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Self
 
-from .._model.cancellation import was_asked_to_stop
+from .._model.cancellation import was_asked_for
 from .._model.commit import new_id
 from .._model.plain import flaw
 from .._model.reactor import Reactors
@@ -219,7 +219,7 @@ class Worker:
                 await self._acquire()
                 valid_until = asked + self._lease.total_seconds()
             except (StoreError, asyncio.CancelledError) as error:
-                if isinstance(error, asyncio.CancelledError) and was_asked_to_stop():
+                if was_asked_for(error):
                     raise
                 _log.warning("leases could not be renewed", extra={"error": repr(error)})
                 if loop.time() >= valid_until:
@@ -281,7 +281,7 @@ class Worker:
 
 async def _wait_after(error: BaseException, role: str, failures: int) -> None:
     """Let some time pass after a failure of the store; a cancellation that somebody asked for goes on its way."""
-    if isinstance(error, asyncio.CancelledError) and was_asked_to_stop():
+    if was_asked_for(error):
         raise error
     _log.warning("the store failed a worker", extra={"role": role, "error": repr(error)})
     await asyncio.sleep(pause(_FIRST_BACKOFF, failures, _LAST_BACKOFF).total_seconds())

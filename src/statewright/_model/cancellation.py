@@ -15,6 +15,11 @@ def was_asked_to_stop() -> bool:
     return task is None or task.cancelling() > 0
 
 
+def was_asked_for(raised: BaseException) -> bool:
+    """Return whether what was raised is a cancellation of the running task that somebody asked for."""
+    return isinstance(raised, asyncio.CancelledError) and was_asked_to_stop()
+
+
 def times_asked_to_stop() -> int:
     """Return how often the running task was cancelled, without what has been taken back."""
     task = _running_task()
